@@ -1,0 +1,43 @@
+"""What an installed wheel must do with nothing but its required dependencies."""
+
+from importlib.resources import files
+
+from flask import Flask
+
+import flask_otp_auth
+from flask_otp_auth import OTPAuth
+
+
+class NobodyStore:
+    """An actor store without actors."""
+
+    def find_by_identifier(self, identifier: str) -> None:
+        return None
+
+    def find_by_id(self, actor_id: str) -> None:
+        return None
+
+
+def check(fact: bool, what: str) -> None:
+    if not fact:
+        raise SystemExit(f"smoke test: {what}")
+
+
+check("site-packages" in flask_otp_auth.__file__, "this is not the installed package")
+check(files(flask_otp_auth).joinpath("py.typed").is_file(), "the wheel has no py.typed")
+
+app = Flask("smoke")
+app.config.update(TESTING=True, SECRET_KEY="a key of the smoke test, long enough")
+otp_auth = OTPAuth()
+otp_auth.add_actor_type("customer", NobodyStore(), identifier="email")
+otp_auth.init_app(app)
+
+answer = app.test_client().post(
+    "/auth/customer/otp/generate", json={"identifier": "ada@example.com"}
+)
+check(answer.status_code == 200, f"generate answered {answer.status}")
+check(
+    set(answer.get_json()) == {"message", "challenge", "expires_in", "resend_after"},
+    f"generate answered {answer.get_data(as_text=True)}",
+)
+print(f"smoke test: the wheel's generate answered {answer.status}")

@@ -1,0 +1,81 @@
+# Nothing but make and Python >= 3.11 is needed: every target makes what it uses in .venv first.
+#
+#   make run                    the example app
+#   make test                   the whole suite, with coverage
+#   make test ARGS=tests/x.py   a part of it, without the coverage floor
+#   make lint                   everything that reads the code without running it
+#   make audit                  known vulnerabilities in what is installed
+#   make dist                   the wheel, in dist/
+#   make clean                  away with all of it
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install -qq
+
+# pyright is a Python wheel around the real thing; it need not ask whether there is a newer one.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := test
+.DELETE_ON_ERROR:
+.PHONY: run test lint audit dist clean
+
+run: $(VENV)/.run
+	$(PY) example_app.py
+
+test: $(VENV)/.test
+	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered \
+	    $(if $(ARGS),--cov-fail-under=0 $(ARGS))
+
+# --verifytypes heeds neither --pythonpath nor the import hook of an editable install: it asks the
+# first python on the PATH.
+lint: $(VENV)/.run $(VENV)/.lint
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH=. \
+	    pyright --verifytypes flask_otp_auth --ignoreexternal
+	$(PY) -m bandit --quiet --recursive flask_otp_auth
+
+# Not part of lint: its answer depends on the day and on a vulnerability service that a closed
+# network may not reach. --strict makes "could not look it up" a failure, not a clean bill.
+audit: $(VENV)/.run $(VENV)/.audit
+	$(PY) -m pip freeze --exclude-editable | $(PY) -m pip_audit --strict --disable-pip --no-deps \
+	    --progress-spinner off --requirement /dev/stdin
+
+# A build/ left by an older build would put deleted modules into the wheel.
+dist: $(VENV)/.pip
+	rm -rf build dist
+	$(PY) -m pip --disable-pip-version-check wheel -qq --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache \
+	    .ruff_cache .import_linter_cache .hypothesis
+
+# Stamps, each made when its step has succeeded. pip knows --group since 25.1, and a new venv
+# holds whatever pip its Python shipped with.
+$(VENV)/.pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "Python 3.11 or newer is needed: make PYTHON=python3.12, say")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade 'pip>=25.1'
+	touch $@
+
+$(VENV)/.run: $(VENV)/.pip pyproject.toml
+	$(PIP) --editable '.[all]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(PIP) --group test
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.pip pyproject.toml
+	$(PIP) --group lint
+	touch $@
+
+$(VENV)/.audit: $(VENV)/.pip pyproject.toml
+	$(PIP) --group audit
+	touch $@
