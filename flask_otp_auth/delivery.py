@@ -1,0 +1,135 @@
+"""Delivery: signals reach their handlers, in the background where a caller could time them.
+
+A handler that takes 400 ms to talk to a mail server must not tell a caller which identifiers
+exist, so handlers that run only for some of them run on a small thread pool.
+"""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from blinker import NamedSignal
+from flask import Flask
+
+from . import signals
+from .challenges import LOGIN, REGISTRATION
+
+logger = logging.getLogger("flask_otp_auth")
+
+#: Threads for deliveries in each process.
+WORKERS = 4
+
+#: The signals whose handlers would tell by their time which identifiers exist, and where a
+#: signal implies it, its purpose.
+_BACKGROUND = {
+    signals.otp_generated: LOGIN,
+    signals.pre_register_otp_generated: REGISTRATION,
+    signals.otp_suppressed: None,
+}
+_CARRY_CODES = {
+    signals.otp_generated: "otp_generated",
+    signals.pre_register_otp_generated: "pre_register_otp_generated",
+}
+
+
+class Executor(Protocol):
+    """Anything that runs a function later."""
+
+    def submit(self, function: Callable[..., None], /, *args: Any) -> object:
+        """Run ``function(*args)`` some time soon."""
+
+
+class Delivery:
+    """Sends signals for one app.
+
+    :param executor: runs background handlers; by default a thread pool of this process.
+    :param inline: tells, at each delivery, whether handlers run within the request.
+    """
+
+    def __init__(self, app: Flask, executor: Executor | None, inline: Callable[[], bool]) -> None:
+        self._app = app
+        self._executor = executor
+        self._inline = inline
+        self._pool = ProcessPool()
+
+    def __call__(self, signal: NamedSignal, **arguments: Any) -> None:
+        """Send ``signal`` with the app as its sender."""
+        if signal in _CARRY_CODES and not signal.has_receivers_for(self._app):
+            name = _CARRY_CODES[signal]
+            logger.error(
+                "no handler delivers codes: connect one with "
+                "flask_otp_auth.signals.%s.connect(handler, app)", name,
+            )  # fmt: skip
+        if signal not in _BACKGROUND or self._inline():
+            self._send(signal, arguments)
+            return
+        try:
+            (self._executor or self._pool.get()).submit(self._send_later, signal, arguments)
+        except Exception as error:  # noqa: BLE001 - whatever an executor raises
+            self._failed(signal, arguments, "the executor", error)
+
+    def _send_later(self, signal: NamedSignal, arguments: dict[str, Any]) -> None:
+        with self._app.app_context():
+            self._send(signal, arguments)
+
+    def _send(self, signal: NamedSignal, arguments: dict[str, Any]) -> None:
+        for handler in signal.receivers_for(self._app):
+            try:
+                self._app.ensure_sync(handler)(self._app, **arguments)
+            except Exception as error:  # noqa: BLE001 - reported by _failed, with the rest of the handlers run
+                name = getattr(handler, "__qualname__", type(handler).__name__)
+                self._failed(signal, arguments, name, error)
+
+    def _failed(
+        self, signal: NamedSignal, arguments: dict[str, Any], who: str, error: Exception
+    ) -> None:
+        # The error's own text stays out of the log: it may hold the code.
+        logger.error(
+            "%s raised %s on signal %s\n%s",
+            who,
+            type(error).__qualname__,
+            signal.name,
+            "".join(traceback.format_tb(error.__traceback__)).rstrip(),
+        )
+        purpose = arguments.get("purpose") or _BACKGROUND.get(signal)
+        if purpose and signal is not signals.delivery_failed:
+            self._send(
+                signals.delivery_failed,
+                {
+                    "actor_type": arguments["actor_type"],
+                    "identifier": arguments["identifier"],
+                    "purpose": purpose,
+                    "error": error,
+                },
+            )
+
+
+class ProcessPool:
+    """A thread pool that each process makes for itself, at its first delivery.
+
+    A pool that was made before a fork has no threads in the child, so each process has its
+    own. The interpreter finishes what is pending when it exits cleanly.
+    """
+
+    def __init__(self) -> None:
+        self._pools: dict[int, ThreadPoolExecutor] = {}
+
+    def get(self) -> ThreadPoolExecutor:
+        """Return this process's pool."""
+        # A pool starts no thread before its first job, so one that loses here costs nothing.
+        return self._pools.get(os.getpid()) or self._pools.setdefault(
+            os.getpid(), ThreadPoolExecutor(WORKERS, "otp-auth-delivery")
+        )
+
+
+def threads_are_missing() -> bool:
+    """Tell whether this is uWSGI started without threads, where a pool would never run."""
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None:
+        return False
+    options = uwsgi.opt
+    return not (options.get("enable-threads") or options.get("threads"))

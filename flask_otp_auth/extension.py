@@ -1,0 +1,213 @@
+"""The extension object: constructor, ``init_app``, and the flows without HTTP."""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from cachelib import BaseCache
+from flask import Blueprint, Flask
+from flask_limiter import Limiter
+from limits.strategies import RateLimiter
+
+from .actors import Actors, ActorStore, ActorType
+from .answers import render
+from .backends import Backend, backend_for
+from .challenges import Challenges, Rights
+from .config import PREFIX, Settings, secrets_of
+from .credentials import ClaimsLoader, Credentials
+from .delivery import Delivery, Executor, threads_are_missing
+from .errors import ConfigError, RequestError, Unavailable
+from .flows import Flows
+from .identifiers import Kind
+from .issuing import Issued, Issuing
+from .keys import Keys
+from .limits import Limits, strategy_for, strategy_of
+from .state import EXTENSION, State, current_state
+from .store import Store, probe, store_for
+from .tokens import TokenIssuer, symmetric_keys
+from .views import build_blueprint
+
+logger = logging.getLogger("flask_otp_auth")
+
+
+class OTPAuth:
+    """Passwordless sign-up and sign-in for one app or for many.
+
+    :param app: an app to initialise at once; else call :meth:`init_app`.
+    :param cache: where codes are kept, in place of ``OTP_AUTH_STORAGE_URI``: a cachelib
+        object that can keep its promises, or a :class:`flask_otp_auth.store.Store`.
+    :param limiter: the app's own Flask-Limiter, in place of one made here.
+    :param executor: what runs deliveries, in place of a small thread pool: anything with
+        ``submit(function, *args)``.
+    :param register_blueprint: whether ``init_app`` mounts the routes; else mount
+        :attr:`blueprint` by hand.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        cache: BaseCache | Store | None = None,
+        limiter: Limiter | None = None,
+        executor: Executor | None = None,
+        register_blueprint: bool = True,
+    ) -> None:
+        self._cache = cache
+        self._limiter = limiter
+        self._executor = executor
+        self._register_blueprint = register_blueprint
+        self._actor_types: dict[str, ActorType] = {}
+        self._claims_loader: ClaimsLoader | None = None
+        if app is not None:
+            self.init_app(app)
+
+    def add_actor_type(
+        self,
+        name: str,
+        store: ActorStore,
+        *,
+        identifier: Kind = "email",
+        **overrides: Any,
+    ) -> None:
+        """Register who can sign in; before or after :meth:`init_app`.
+
+        :param name: the actor type as it stands in URLs: letters, digits, ``-`` and ``_``.
+        :param store: finds the app's accounts: ``find_by_identifier`` and ``find_by_id``.
+        :param identifier: ``"email"``, ``"phone"``, ``("email", "phone")`` for either in one
+            field, or a callable that returns the canonical form of what was typed or raises
+            :class:`InvalidIdentifier`.
+        :param overrides: settings of this type's own, such as ``digits=8``.
+        :raises ConfigError: if any of these can't work.
+        """
+        if name in self._actor_types:
+            raise ConfigError(f"actor type {name!r} is registered already")
+        self._actor_types[name] = ActorType.build(name, store, identifier, overrides)
+
+    def claims_loader(self, function: ClaimsLoader) -> ClaimsLoader:
+        """Let ``function(actor_type, actor)`` return claims of the app's own for tokens."""
+        self._claims_loader = function
+        return function
+
+    @property
+    def blueprint(self) -> Blueprint:
+        """A new blueprint with the routes, to mount by hand."""
+        return build_blueprint()
+
+    def init_app(self, app: Flask) -> None:
+        """Read the app's settings, open its storage and mount the routes.
+
+        :raises ConfigError: with every fault of the configuration.
+        """
+        if EXTENSION in app.extensions:
+            raise ConfigError("this app has an OTPAuth already; call init_app once")
+        settings = _load_settings(app)
+        app.extensions[EXTENSION] = self._build(app, settings)
+        # Our own exceptions only; an app may put a handler of its own in this one's place.
+        app.register_error_handler(RequestError, render)
+        if self._register_blueprint:
+            app.register_blueprint(build_blueprint(), url_prefix=settings.url_prefix)
+
+    def _build(self, app: Flask, settings: Settings) -> State:
+        keys = Keys.derive(secrets_of(app.config))
+        backend = backend_for(settings.storage_uri, app.instance_path)
+        store = self._open_store(backend)
+        limits = Limits(self._strategy(backend), keys)
+        delivery = Delivery(app, self._executor, _inline(app, settings))
+        actors = Actors(self._actor_types, settings)
+        challenges = Challenges(store, keys)
+        issuer = TokenIssuer(
+            symmetric_keys(keys.tokens),
+            settings.token_algorithm,
+            settings.token_issuer,
+            settings.token_leeway,
+        )
+        credentials = Credentials(actors, issuer, Rights(store, keys), delivery, self._own_claims)
+        issuing = Issuing(actors, challenges, limits, delivery)
+        flows = Flows(actors, challenges, limits, credentials, delivery)
+        return State(settings, actors, limits, delivery, credentials, issuing, flows)
+
+    def _open_store(self, backend: Backend) -> Store:
+        store = backend.open_store() if self._cache is None else store_for(self._cache)
+        try:
+            probe(store)
+        except Unavailable as error:
+            logger.warning("the storage can't be reached yet: %r", error.__cause__)
+        return store
+
+    def _strategy(self, backend: Backend) -> Callable[[], RateLimiter]:
+        limiter = self._limiter
+        if limiter is None:
+            return lambda: strategy_for(backend.open_limits())
+        strategy = strategy_of(limiter)
+        return lambda: strategy
+
+    def _own_claims(self, actor_type: str, actor: Any) -> dict[str, Any]:
+        loader = self._claims_loader
+        return dict(loader(actor_type, actor)) if loader else {}
+
+    def generate(self, actor_type: str, identifier: str, challenge: str | None = None) -> Issued:
+        """Issue a login code; see :meth:`flask_otp_auth.issuing.Issuing.generate`."""
+        return current_state().issuing.generate(actor_type, identifier, challenge)
+
+    def pre_register(
+        self, actor_type: str, identifier: str, challenge: str | None = None
+    ) -> Issued:
+        """Issue a registration code; see :meth:`flask_otp_auth.issuing.Issuing.pre_register`."""
+        return current_state().issuing.pre_register(actor_type, identifier, challenge)
+
+    def verify(
+        self, actor_type: str, identifier: str, otp: str, challenge: str | None = None
+    ) -> str:
+        """Redeem a login code; see :meth:`flask_otp_auth.flows.Flows.verify`."""
+        return current_state().flows.verify(actor_type, identifier, otp, challenge)
+
+    def register(
+        self, actor_type: str, identifier: str, otp: str, challenge: str | None = None
+    ) -> str:
+        """Redeem a registration code; see :meth:`flask_otp_auth.flows.Flows.register`."""
+        return current_state().flows.register(actor_type, identifier, otp, challenge)
+
+    def authenticate(
+        self, actor_type: str, identifier: str, otp: str, challenge: str | None = None
+    ) -> str:
+        """Redeem a code in its grace, or a login code; see
+        :meth:`flask_otp_auth.flows.Flows.authenticate`."""
+        return current_state().flows.authenticate(actor_type, identifier, otp, challenge)
+
+    def refresh(self, token: str) -> str:
+        """Exchange a token; see :meth:`flask_otp_auth.credentials.Credentials.refresh`."""
+        return current_state().credentials.refresh(token)
+
+    def revoke(self, token: str) -> None:
+        """Revoke a token; see :meth:`flask_otp_auth.credentials.Credentials.revoke`."""
+        current_state().credentials.revoke(token)
+
+
+def _load_settings(app: Flask) -> Settings:
+    default = "sqlite:///" + os.path.join(app.instance_path, "otp_auth.sqlite3")
+    settings = Settings.load(
+        app.config,
+        storage_uri="memory://" if app.testing else default,
+        token_issuer=app.name,
+    )
+    if settings.storage_uri.startswith("memory:") and not (app.debug or app.testing):
+        logger.warning(
+            "OTP_AUTH_STORAGE_URI is memory://: codes and limits are lost at a restart and "
+            "are not shared with other workers"
+        )
+    return settings
+
+
+def _inline(app: Flask, settings: Settings) -> Callable[[], bool]:
+    """Return what tells whether handlers run within the request."""
+    if settings.delivery == "inline":
+        return lambda: True
+    if threads_are_missing():
+        logger.warning(
+            "this server runs no threads (uWSGI without --enable-threads), so codes are "
+            "delivered within the request, and its time tells which identifiers exist"
+        )
+        return lambda: True
+    explicit = f"{PREFIX}DELIVERY" in app.config
+    return lambda: app.testing and not explicit

@@ -1,0 +1,184 @@
+"""From a code to a token: verify, register, authenticate.
+
+Like the issuing of codes, this knows neither Flask nor requests: views, scripts and tests
+call the same functions, and all are held to the same limits by identifier.
+"""
+
+from typing import Any, NoReturn
+
+from . import codes, signals
+from .actors import Actors, ActorType
+from .challenges import (
+    GRACE,
+    GRACE_ATTEMPTS,
+    LOGIN,
+    REGISTRATION,
+    Challenge,
+    Challenges,
+    Subject,
+    check_id,
+)
+from .config import Settings
+from .credentials import Credentials
+from .errors import ActorNotCreated, DuplicateError, InvalidData, InvalidOTP
+from .issuing import Budgets, Emit
+
+#: Characters that a pasted code may have at most, with all that is forgiven around it.
+MAX_OTP_LENGTH = 128
+
+
+class Flows:
+    """The answers to the challenges of one app."""
+
+    def __init__(
+        self,
+        actors: Actors,
+        challenges: Challenges,
+        budgets: Budgets,
+        credentials: Credentials,
+        emit: Emit,
+    ) -> None:
+        self._actors = actors
+        self._challenges = challenges
+        self._budgets = budgets
+        self._credentials = credentials
+        self._emit = emit
+
+    def verify(
+        self, actor_type: str, identifier: str, otp: str, challenge: str | None = None
+    ) -> str:
+        """Redeem a login code for an authentication token.
+
+        :param challenge: the challenge that is answered; by default the newest.
+        :raises NotFound: if the actor type is not registered.
+        :raises InvalidData: if an argument is not what it must be.
+        :raises InvalidOTP: if the code doesn't let in, for whatever reason.
+        :raises Unavailable: if the store or the limiter can't be reached.
+        """
+        kind, settings = self._actors.get(actor_type)
+        subject = Subject(kind.name, LOGIN, kind.canonical(identifier))
+        code = self._code(subject, otp, challenge, settings)
+        (found,) = self._challenges.find(challenge, subject)
+        return self._log_in(kind, settings, subject, found, code)
+
+    def register(
+        self, actor_type: str, identifier: str, otp: str, challenge: str | None = None
+    ) -> str:
+        """Redeem a registration code for a registration token.
+
+        The same code lets in once more, within the grace, when the actor has been created.
+        Arguments and errors are those of :meth:`verify`.
+
+        :raises DuplicateError: if the code is right but the identifier has an actor.
+        """
+        kind, settings = self._actors.get(actor_type)
+        subject = Subject(kind.name, REGISTRATION, kind.canonical(identifier))
+        code = self._code(subject, otp, challenge, settings)
+        (found,) = self._challenges.find(challenge, subject)
+        redeemed = self._redeem(subject, found, code, settings)
+        if kind.find_by_identifier(subject.identifier) is not None:
+            self._verified(subject)
+            raise DuplicateError
+        self._challenges.issue(
+            Subject(kind.name, GRACE, subject.identifier),
+            code,
+            length=redeemed.length,
+            attempts=0 if redeemed.long else GRACE_ATTEMPTS,
+            ttl=settings.grace_ttl,
+            challenge_id=redeemed.id,
+        )
+        token = self._credentials.for_registration(kind, settings, subject.identifier)
+        self._verified(subject)
+        return token
+
+    def authenticate(
+        self, actor_type: str, identifier: str, otp: str, challenge: str | None = None
+    ) -> str:
+        """Redeem the code of a registration within its grace, or else a login code.
+
+        Arguments and errors are those of :meth:`verify`.
+
+        :raises ActorNotCreated: if the code is in its grace but there is no actor yet; the
+            grace stays.
+        """
+        kind, settings = self._actors.get(actor_type)
+        subject = Subject(kind.name, LOGIN, kind.canonical(identifier))
+        code = self._code(subject, otp, challenge, settings)
+        in_grace = Subject(kind.name, GRACE, subject.identifier)
+        grace, login = self._challenges.find(challenge, in_grace, subject)
+        if grace is None or self._guess(grace, code, settings) is not None:
+            return self._log_in(kind, settings, subject, login, code)
+        actor = kind.find_by_identifier(subject.identifier)
+        if actor is None:
+            raise ActorNotCreated
+        if not self._challenges.redeem(grace):
+            self._reject(subject, "unknown")
+        return self._admit(kind, settings, subject, actor, "grace")
+
+    def _code(self, subject: Subject, otp: str, challenge: str | None, settings: Settings) -> str:
+        """Check the arguments of an answer and return the code that was meant."""
+        if not isinstance(otp, str) or len(otp) > MAX_OTP_LENGTH:
+            raise InvalidData(f"otp must be a text of at most {MAX_OTP_LENGTH} characters.")
+        check_id(challenge, required=settings.require_challenge)
+        code = codes.normalise(otp)
+        if code is None:
+            self._reject(subject, "wrong")
+        return code
+
+    def _log_in(
+        self,
+        kind: ActorType,
+        settings: Settings,
+        subject: Subject,
+        found: Challenge | None,
+        code: str,
+    ) -> str:
+        self._redeem(subject, found, code, settings)
+        actor = kind.find_by_identifier(subject.identifier)
+        if actor is None:  # deleted or switched off since the code was sent
+            self._reject(subject, "unknown")
+        return self._admit(kind, settings, subject, actor, "otp")
+
+    def _redeem(
+        self, subject: Subject, found: Challenge | None, code: str, settings: Settings
+    ) -> Challenge:
+        reason = self._guess(found, code, settings)
+        if found is None or reason is not None:
+            self._reject(subject, reason or "unknown")
+        if not self._challenges.redeem(found):
+            self._reject(subject, "unknown")
+        return found
+
+    def _guess(self, found: Challenge | None, code: str, settings: Settings) -> str | None:
+        if found is None:
+            return "unknown"
+        owner = found.subject.owner
+        return self._challenges.guess(
+            found, code, lambda: self._budgets.hit(settings.verify_limits, "verify", *owner)
+        )
+
+    def _admit(
+        self, kind: ActorType, settings: Settings, subject: Subject, actor: Any, method: str
+    ) -> str:
+        token = self._credentials.for_actor(kind, settings, actor)
+        self._verified(subject)
+        self._credentials.announce(kind, actor, method)
+        return token
+
+    def _verified(self, subject: Subject) -> None:
+        self._emit(
+            signals.otp_verified,
+            actor_type=subject.actor_type,
+            identifier=subject.identifier,
+            purpose=subject.purpose,
+        )
+
+    def _reject(self, subject: Subject, reason: str) -> NoReturn:
+        self._emit(
+            signals.otp_rejected,
+            actor_type=subject.actor_type,
+            identifier=subject.identifier,
+            purpose=subject.purpose,
+            reason=reason,
+        )
+        raise InvalidOTP

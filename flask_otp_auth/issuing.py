@@ -1,0 +1,197 @@
+"""From an identifier to a code on its way: generate and pre-register.
+
+Who asks is told the same whether a code is sent or not, and the same work is done: an unknown
+identifier gets a decoy, a challenge that no code can answer.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from blinker import NamedSignal
+
+from . import codes, signals
+from .actors import Actors, actor_id
+from .challenges import LOGIN, REGISTRATION, Challenge, Challenges, Subject, check_id
+from .config import Limit, Settings
+from .errors import DuplicateError, InvalidIdentifier, NotFound, RateLimited, RequestError
+from .identifiers import is_allowed
+
+logger = logging.getLogger("flask_otp_auth")
+
+
+class Emit(Protocol):
+    """Sends a signal for the app."""
+
+    def __call__(self, signal: NamedSignal, **arguments: Any) -> None:
+        """Send ``signal`` with these arguments."""
+
+
+class Budgets(Protocol):
+    """Budgets by identifier; see :class:`flask_otp_auth.limits.Limits`."""
+
+    def hit(self, limit: Limit, *parts: str) -> bool:
+        """Take one; false if there was none left."""
+
+    def has_left(self, limit: Limit, *parts: str) -> bool:
+        """Tell whether there is any left."""
+
+    def retry_after(self, limit: Limit, *parts: str) -> int:
+        """Return the seconds until there is one again."""
+
+
+@dataclass(frozen=True)
+class Issued:
+    """The answer to a request for a code; the same whether one was sent or not.
+
+    :ivar challenge: what the client sends back with the code.
+    :ivar expires_in: seconds that a code is valid.
+    :ivar resend_after: seconds after which another one can be asked for.
+    """
+
+    challenge: str
+    expires_in: int
+    resend_after: int
+
+
+class Issuing:
+    """Issues the codes of one app."""
+
+    def __init__(
+        self, actors: Actors, challenges: Challenges, budgets: Budgets, emit: Emit
+    ) -> None:
+        self._actors = actors
+        self._challenges = challenges
+        self._budgets = budgets
+        self._emit = emit
+
+    def generate(self, actor_type: str, identifier: str, challenge: str | None = None) -> Issued:
+        """Issue a login code, if there is such an actor; tell no caller whether there is.
+
+        :param challenge: what an earlier call returned, if the caller holds it.
+        :raises NotFound: if the actor type is not registered or, in plain mode, the actor.
+        :raises InvalidData: if an argument is not what it must be; in plain mode also if no
+            codes are sent to the country of the phone number.
+        :raises RateLimited: in plain mode, within the resend window and over a send limit.
+        :raises Unavailable: if the store or the limiter can't be reached.
+        """
+        return self._start(LOGIN, actor_type, identifier, challenge)
+
+    def pre_register(
+        self, actor_type: str, identifier: str, challenge: str | None = None
+    ) -> Issued:
+        """Issue a registration code, if there is no such actor yet; tell no caller.
+
+        Arguments and errors are those of :meth:`generate`.
+
+        :raises DuplicateError: in plain mode, if the identifier has an actor.
+        """
+        return self._start(REGISTRATION, actor_type, identifier, challenge)
+
+    def _start(
+        self, purpose: str, actor_type: str, identifier: str, challenge: str | None
+    ) -> Issued:
+        kind, settings = self._actors.get(actor_type)
+        subject = Subject(kind.name, purpose, kind.canonical(identifier))
+        check_id(challenge)
+        actor = kind.find_by_identifier(subject.identifier)
+        unwanted = _unwanted(subject, actor, settings)
+        if unwanted and not settings.always_return_success:
+            self._suppress(subject, unwanted, settings)
+            raise _PLAIN[unwanted]
+        refusal = self._refusal(subject, settings, decoy=unwanted is not None)
+        if refusal:
+            return self._stay_silent(subject, refusal, settings, challenge)
+        issued = self._issue(subject, settings, actor, unwanted)
+        return Issued(issued.id, settings.ttl, settings.resend_interval)
+
+    def _refusal(self, subject: Subject, settings: Settings, *, decoy: bool) -> str | None:
+        """Count this request for a code; return why none may be sent now, if so.
+
+        A decoy counts against a budget of its own, so that the limiter's work is the same but
+        only codes that are really sent are taken from the identifier's.
+        """
+        if not self._challenges.open_window(subject, settings.resend_interval):
+            return "cooldown"
+        budget = "decoy" if decoy else "send"
+        if not self._budgets.hit(settings.send_limits, budget, *subject.owner):
+            return "send_limit"
+        return None
+
+    def _stay_silent(
+        self, subject: Subject, reason: str, settings: Settings, challenge: str | None
+    ) -> Issued:
+        self._suppress(subject, reason, settings)
+        if not settings.always_return_success:
+            wait = settings.resend_interval
+            if reason == "send_limit":
+                wait = self._budgets.retry_after(settings.send_limits, "send", *subject.owner)
+            raise RateLimited(retry_after=wait)
+        held = self._challenges.new_id() if challenge is None else challenge
+        return Issued(held, settings.ttl, settings.resend_interval)
+
+    def _issue(
+        self, subject: Subject, settings: Settings, actor: Any | None, unwanted: str | None
+    ) -> Challenge:
+        # Guessers are met with longer codes, not with a locked door: the owner still gets in.
+        short = self._budgets.has_left(settings.verify_limits, "verify", *subject.owner)
+        code = codes.generate(settings.digits) if short else codes.generate_long()
+        challenge = self._challenges.issue(
+            subject,
+            None if unwanted else code,
+            length=len(code),
+            attempts=settings.max_attempts if short else 0,
+            ttl=settings.ttl,
+        )
+        if unwanted:
+            self._suppress(subject, unwanted, settings)
+        else:
+            self._deliver(subject, code, actor, challenge)
+        return challenge
+
+    def _deliver(
+        self, subject: Subject, code: str, actor: Any | None, challenge: Challenge
+    ) -> None:
+        arguments = {
+            "actor_type": subject.actor_type,
+            "identifier": subject.identifier,
+            "otp": code,
+            "expires_at": challenge.expires_at,
+        }
+        if subject.purpose == REGISTRATION:
+            self._emit(signals.pre_register_otp_generated, **arguments)
+        else:
+            self._emit(signals.otp_generated, actor_id=actor_id(actor), **arguments)
+
+    def _suppress(self, subject: Subject, reason: str, settings: Settings) -> None:
+        if settings.warn_on_error:
+            logger.warning(
+                "no %s code sent for actor type %s: %s",
+                subject.purpose,
+                subject.actor_type,
+                reason,
+            )
+        self._emit(
+            signals.otp_suppressed,
+            actor_type=subject.actor_type,
+            identifier=subject.identifier,
+            purpose=subject.purpose,
+            reason=reason,
+        )
+
+
+#: What a caller is told in plain mode, by the reason why no code is sent.
+_PLAIN: dict[str, type[RequestError]] = {
+    "unknown_actor": NotFound,
+    "already_registered": DuplicateError,
+    "country_not_allowed": InvalidIdentifier,
+}
+
+
+def _unwanted(subject: Subject, actor: Any | None, settings: Settings) -> str | None:
+    # The country goes first: whether there is an account must make no difference.
+    if not is_allowed(subject.identifier, settings.phone_countries):
+        return "country_not_allowed"
+    if subject.purpose == LOGIN:
+        return "unknown_actor" if actor is None else None
+    return None if actor is None else "already_registered"

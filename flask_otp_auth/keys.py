@@ -1,0 +1,98 @@
+"""Keys derived from ``SECRET_KEY``: one for each use, each rotating with the fallbacks.
+
+A key of one use says nothing about the others, so a fault in one place stays there. Lists of
+keys run from the oldest to the newest, as in itsdangerous: the last one signs, all verify.
+"""
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from itsdangerous import BadSignature, TimestampSigner
+
+
+def pack(*parts: str) -> bytes:
+    """Join texts so that no two different lists give the same bytes."""
+    encoded = [part.encode() for part in parts]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+
+
+@dataclass(frozen=True, repr=False)
+class Keys:
+    """The derived keys of one app.
+
+    :ivar tokens: sign tokens under HS256.
+    :ivar digests: bind codes to their challenges.
+    :ivar names: hide identifiers in the names of store and limiter keys.
+    :ivar seals: seal what is stored.
+    """
+
+    tokens: tuple[bytes, ...]
+    digests: tuple[bytes, ...]
+    names: tuple[bytes, ...]
+    seals: tuple[bytes, ...]
+
+    @classmethod
+    def derive(cls, secrets: Sequence[bytes]) -> "Keys":
+        """Derive the keys of each use.
+
+        :param secrets: the app's secret keys, the newest last.
+        """
+
+        def derived(use: str) -> tuple[bytes, ...]:
+            info = b"flask-otp-auth/1/" + use.encode()
+            return tuple(hmac.digest(secret, info, "sha256") for secret in secrets)
+
+        return cls(*(derived(use) for use in ("tokens", "digests", "names", "seals")))
+
+
+class Names:
+    """Names of keys: keyed hashes, so that no key tells whom it concerns."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._keys = tuple(reversed(keys))
+
+    def tag(self, *parts: str) -> str:
+        """Return the name of ``parts`` under the newest key: 32 hex characters."""
+        return hmac.digest(self._keys[0], pack(*parts), "sha256").hex()[:32]
+
+    def tags(self, *parts: str) -> list[str]:
+        """Return the names of ``parts`` under every key, the newest first."""
+        packed = pack(*parts)
+        return [hmac.digest(key, packed, "sha256").hex()[:32] for key in self._keys]
+
+
+class Seal:
+    """Texts that only we can have written, each with its deadline inside.
+
+    :param keys: the newest last.
+    :param kind: what is sealed; a seal of one kind never opens another's texts.
+    """
+
+    def __init__(self, keys: Sequence[bytes], kind: str) -> None:
+        # Derived here, once: the signer would do it again for every text.
+        salted = [hmac.digest(key, kind.encode(), "sha256") for key in keys]
+        self._signer = TimestampSigner(salted, key_derivation="none", digest_method=hashlib.sha256)
+
+    def close(self, deadline: float, *fields: str | int | bool) -> str:
+        """Seal ``fields`` until ``deadline`` (seconds since the epoch)."""
+        return self._signer.sign(json.dumps([deadline, *fields])).decode()
+
+    def open(self, text: str | None) -> tuple[float, list[Any]] | None:
+        """Return the deadline and the fields, or ``None`` if the seal is not ours."""
+        if text is None:
+            return None
+        try:
+            deadline, *fields = json.loads(self._signer.unsign(text))
+        except (BadSignature, UnicodeEncodeError):
+            return None
+        return deadline, fields
+
+
+def is_past(deadline: float) -> bool:
+    """Tell whether ``deadline`` (seconds since the epoch) has come."""
+    return deadline <= time.time()

@@ -1,0 +1,473 @@
+"""A cache and a storage of limits in one SQLite file, exact across threads and processes.
+
+What must happen exactly once is one statement under SQLite's write lock, and the number of rows
+that it changed tells who won. Expired rows are deleted on the way, a few at a time.
+"""
+
+import json
+import math
+import os
+import pathlib
+import sqlite3
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+from cachelib import BaseCache
+from limits.storage import MovingWindowSupport, Storage
+
+if sys.platform != "win32":
+    import fcntl
+
+#: Whenever so many rows were written, so many expired ones at most are deleted of each table:
+#: more than were written, so that a backlog shrinks, and few enough to take milliseconds.
+SWEEP_EVERY, SWEEP_ROWS = 100, 200
+
+# A row of otp_hit is the hits first to after - 1 on its key, or at time 0 a fixed window's count.
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS otp_cache (key TEXT PRIMARY KEY, value, expires REAL);
+CREATE TABLE IF NOT EXISTS otp_hit (key TEXT, at REAL, first INTEGER, after INTEGER, expires REAL,
+    PRIMARY KEY (key, at, first)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS otp_cache_expires ON otp_cache (expires);
+CREATE INDEX IF NOT EXISTS otp_hit_expires ON otp_hit (expires);
+"""
+_SWEEPS = (
+    "DELETE FROM otp_cache WHERE rowid IN (SELECT rowid FROM otp_cache WHERE expires < ? LIMIT ?)",
+    "DELETE FROM otp_hit WHERE (key, at, first) IN"
+    " (SELECT key, at, first FROM otp_hit WHERE expires < ? LIMIT ?)",
+)
+_GET = "SELECT value FROM otp_cache WHERE key = ? AND expires > ?"
+_SET = """INSERT INTO otp_cache VALUES (?, ?, ?)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires"""
+_ADD = f"{_SET} WHERE expires <= ?"
+_DELETE = "DELETE FROM otp_cache WHERE key = ? AND expires > ?"
+
+_COUNT = "SELECT after, expires FROM otp_hit WHERE key = ? AND at = 0 AND expires > ?"
+_INCR = """INSERT INTO otp_hit VALUES (:key, 0, 0, :amount, :now + :expiry)
+    ON CONFLICT (key, at, first) DO UPDATE
+    SET after = iif(expires > :now, after, 0) + :amount,
+        expires = iif(expires > :now, expires, excluded.expires)"""
+# Hits are numbered, in the order of time even if the clock is put back: the numbers of the newest
+# and of the oldest one in the window tell how many these are, without counting them.
+_ACQUIRE = """INSERT INTO otp_hit
+    SELECT :key, max(:now, at), after, after + :amount, max(:now, at) + :expiry
+    FROM (SELECT at, first, after FROM otp_hit WHERE key = :key UNION ALL SELECT 0, 0, 0
+        ORDER BY at DESC, first DESC LIMIT 1)
+    WHERE after + :amount - :limit <= coalesce(
+        (SELECT first FROM otp_hit WHERE key = :key AND at >= :now - :expiry
+            ORDER BY at, first LIMIT 1), after)"""
+_WINDOW = """SELECT at, first,
+        (SELECT after FROM otp_hit WHERE key = :key ORDER BY at DESC, first DESC LIMIT 1)
+    FROM otp_hit WHERE key = :key AND at >= :since ORDER BY at, first LIMIT 1"""
+
+_File = tuple[int, int]  # device and inode
+
+
+def _file_at(path: str) -> _File:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+class _Pool:
+    """The connections that one process has to one file."""
+
+    def __init__(self, file: _File | None = None) -> None:
+        self.pid = os.getpid()
+        self.file = file
+        self.sidecars: set[_File] = set()
+        self.writing = threading.Lock()
+        self.open: set[sqlite3.Connection] = set()
+        self.idle: list[sqlite3.Connection] = []
+        weakref.finalize(self, _close, self.pid, self.open)
+
+    def is_at(self, path: str) -> bool:
+        try:
+            return _file_at(path) == self.file
+        except OSError:
+            return False
+
+    def discard(self, connection: sqlite3.Connection) -> None:
+        self.open.discard(connection)
+        connection.close()
+
+    def close_idle(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self.discard(self.idle.pop())
+
+
+def _close(pid: int, connections: set[sqlite3.Connection]) -> None:
+    while connections and pid == os.getpid():
+        connections.pop().close()
+
+
+class Database:
+    """One SQLite file, opened at first use and shared by all threads of a process.
+
+    It works on after a fork, after :meth:`close`, and after its file was deleted or replaced
+    under it; then what was stored is lost. Its methods raise ``sqlite3.Error``.
+
+    :param path: the file. It and its folder are made if missing, for their owner only.
+    :param timeout: seconds to wait for other writers before ``sqlite3.OperationalError``.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], timeout: float = 5.0) -> None:
+        self.path = os.path.abspath(path)
+        self.timeout = timeout
+        self._unswept = 0
+        self._pool = _Pool()
+        _databases.add(self)
+
+    def read(self, sql: str, parameters: Any) -> list[Any]:
+        """Run a query and return its rows."""
+        with self._lease(self._current_pool()) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def writer(self, rows: int = 1) -> Iterator[sqlite3.Connection]:
+        """Lend a connection on which each statement commits by itself.
+
+        Threads queue here: SQLite's own way to wait is to sleep and try again.
+
+        :param rows: how many rows will be written, about.
+        """
+        pool = self._current_pool()
+        if not pool.writing.acquire(timeout=self.timeout):
+            raise sqlite3.OperationalError("database is locked by another thread")
+        try:
+            with self._lease(pool) as connection:
+                self._sweep(connection, rows)
+                yield connection
+        finally:
+            pool.writing.release()
+
+    @contextmanager
+    def transaction(self, rows: int = 1) -> Iterator[sqlite3.Connection]:
+        """Lend a connection whose statements commit together or, if one raises, not at all."""
+        with self.writer(rows) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connections, those in use when they come back."""
+        pool, self._pool = self._own_pool(), _Pool()
+        pool.close_idle()
+
+    def settle(self) -> None:
+        """Close the connections, after waiting for those in use for the time-out at most."""
+        pool = self._own_pool()
+        deadline = time.monotonic() + self.timeout
+        pool.close_idle()
+        while pool.open and time.monotonic() < deadline:
+            time.sleep(0.001)
+            pool.close_idle()
+
+    @contextmanager
+    def _lease(self, pool: _Pool) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = pool.idle.pop()
+        except IndexError:
+            connection = self._open(pool)
+        try:
+            yield connection
+        except BaseException:
+            pool.discard(connection)  # which also rolls back
+            raise
+        pool.idle.append(connection)
+        if pool is not self._pool:
+            pool.close_idle()
+
+    def _sweep(self, connection: sqlite3.Connection, rows: int) -> None:
+        """Delete expired rows. Before the write: if this raises, nothing was written."""
+        self._unswept += rows
+        if self._unswept >= SWEEP_EVERY:
+            self._unswept -= SWEEP_EVERY
+            for sweep in _SWEEPS:
+                connection.execute(sweep, (time.time(), SWEEP_ROWS))
+
+    def _own_pool(self) -> _Pool:
+        """Return this process's pool; one inherited through a fork is neither used nor closed."""
+        if self._pool.pid != os.getpid():
+            _inherited.append(self._pool)
+            self._pool = _Pool()
+        return self._pool
+
+    def _current_pool(self) -> _Pool:
+        """Return this process's pool on the file that is at the path now."""
+        pool = self._own_pool()
+        while not pool.is_at(self.path):
+            with _opening:
+                if self._pool is pool:
+                    self._pool = _Pool(self._prepare_file(pool))
+            pool.close_idle()
+            pool = self._pool
+        return pool
+
+    def _prepare_file(self, former: _Pool) -> _File:
+        """Make the file if it is missing, and clear away what a former one left behind.
+
+        SQLite would take any write-ahead log that it finds for the new file's.
+        """
+        folder = os.path.dirname(self.path)
+        leftovers = former.sidecars if former.open else set()
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            with _locked(folder):
+                missing = not os.path.exists(self.path)
+                for sidecar, file in self._sidecars().items():
+                    if missing or file in leftovers:
+                        os.unlink(sidecar)
+                if missing:
+                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+                return _file_at(self.path)
+        except OSError as error:
+            raise sqlite3.OperationalError(f"unable to make database file: {error}") from error
+
+    def _sidecars(self) -> dict[str, _File]:
+        sidecars = {}
+        for path in (f"{self.path}-wal", f"{self.path}-shm"):
+            with suppress(FileNotFoundError):
+                sidecars[path] = _file_at(path)
+        return sidecars
+
+    def _open(self, pool: _Pool) -> sqlite3.Connection:
+        with _opening:
+            connection = self._connect()
+            pool.open.add(connection)
+            sidecars = set(self._sidecars().values())
+            # If the file was replaced just now, they may be the new one's.
+            pool.sidecars = sidecars if pool.is_at(self.path) else set()
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open a connection and make what is missing.
+
+        SQLite doesn't wait when two processes switch to WAL at once.
+        """
+        deadline = time.monotonic() + self.timeout
+        while True:
+            connection = sqlite3.connect(
+                pathlib.Path(self.path).as_uri() + "?mode=rw",  # never makes a file
+                uri=True,
+                timeout=self.timeout,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                connection.executescript(_SCHEMA)
+                return connection
+            except sqlite3.Error as error:
+                connection.close()
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.005)
+
+
+@contextmanager
+def _locked(folder: str) -> Iterator[None]:
+    """Keep other processes from making or clearing files in the folder meanwhile."""
+    if sys.platform == "win32":  # where a file in use can't be deleted
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+_inherited: list[_Pool] = []  # or garbage collection would close their connections
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_opening = threading.Lock()  # held to open files, and through a fork
+
+
+def _before_fork() -> None:
+    """Leave the child no connection.
+
+    SQLite keeps its locks in a list by file, and the child gets a copy. With an open connection
+    in it the child takes no lock of its own, and loses what it wrote when the parent closes.
+    """
+    _opening.acquire()
+    for database in list(_databases):
+        database.settle()
+
+
+def _after_fork() -> None:
+    _opening.acquire(blocking=False)  # servers that fork in C don't run _before_fork
+    _opening.release()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
+
+
+class _JSON:
+    def dumps(self, value: Any) -> bytes:
+        return json.dumps(value).encode()
+
+    def loads(self, data: bytes) -> Any:
+        return json.loads(data)
+
+
+class SQLiteCache(BaseCache):
+    """A cachelib cache in a SQLite file. Its methods raise ``sqlite3.Error``.
+
+    ``add`` and ``delete`` are true for exactly one caller in any thread or process. Texts are
+    stored as they are, all else through ``serializer``, as JSON: tuples come back as lists.
+
+    :param path: the file, or a database to share.
+    :param default_timeout: seconds or a ``timedelta``; 0 means never.
+    """
+
+    serializer = _JSON()
+
+    def __init__(
+        self, path: str | os.PathLike[str] | Database, default_timeout: int | timedelta = 300
+    ) -> None:
+        super().__init__(default_timeout)
+        self.database = path if isinstance(path, Database) else Database(path)
+
+    def get(self, key: str) -> Any:
+        rows = self.database.read(_GET, (key, time.time()))
+        return self._unpack(rows[0][0]) if rows else None
+
+    def get_many(self, *keys: str) -> list[Any]:
+        places = ",".join("?" * len(keys))
+        sql = f"SELECT key, value FROM otp_cache WHERE key IN ({places}) AND expires > ?"  # noqa: S608
+        found = dict(self.database.read(sql, (*keys, time.time())))
+        return [self._unpack(found[key]) if key in found else None for key in keys]
+
+    def has(self, key: str) -> bool:
+        return bool(self.database.read(_GET, (key, time.time())))
+
+    def set(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
+        packed = self._pack(value)
+        with self.database.writer() as connection:
+            connection.execute(_SET, (key, packed, self._deadline(timeout)))
+        return True
+
+    def set_many(
+        self, mapping: dict[str, Any], timeout: int | timedelta | None = None
+    ) -> list[Any]:
+        packed = {key: self._pack(value) for key, value in mapping.items()}
+        with self.database.transaction(rows=len(mapping)) as connection:
+            expires = self._deadline(timeout)
+            connection.executemany(_SET, [(*item, expires) for item in packed.items()])
+        return list(mapping)
+
+    def add(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
+        packed = self._pack(value)
+        with self.database.writer() as connection:
+            row = (key, packed, self._deadline(timeout), time.time())
+            return connection.execute(_ADD, row).rowcount == 1
+
+    def delete(self, key: str) -> bool:
+        with self.database.writer() as connection:
+            return connection.execute(_DELETE, (key, time.time())).rowcount == 1
+
+    def delete_many(self, *keys: str) -> list[Any]:
+        sql = "DELETE FROM otp_cache WHERE key = ?"
+        with self.database.transaction(rows=len(keys)) as connection:
+            connection.executemany(sql, [(key,) for key in keys])
+        return list(keys)
+
+    def clear(self) -> bool:
+        with self.database.writer() as connection:
+            connection.execute("DELETE FROM otp_cache")
+        return True
+
+    def inc(self, key: str, delta: int = 1) -> int:
+        with self.database.transaction() as connection:
+            rows = connection.execute(_GET, (key, time.time())).fetchall()
+            value: int = ((self._unpack(rows[0][0]) if rows else None) or 0) + delta
+            connection.execute(_SET, (key, self._pack(value), self._deadline(None)))
+        return value
+
+    def dec(self, key: str, delta: int = 1) -> int:
+        return self.inc(key, -delta)
+
+    def _pack(self, value: Any) -> str | bytes:
+        return value if isinstance(value, str) else self.serializer.dumps(value)
+
+    def _unpack(self, packed: str | bytes) -> Any:
+        return packed if isinstance(packed, str) else self.serializer.loads(packed)
+
+    def _deadline(self, timeout: int | timedelta | None) -> float:
+        timeout = self.default_timeout if timeout is None else timeout
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        return time.time() + (seconds or math.inf)
+
+
+class SQLiteLimitStorage(Storage, MovingWindowSupport):
+    """A storage of the limits library in a SQLite file, made to count exactly across processes.
+
+    :param path: the file, or a database to share.
+    :param wrap_exceptions: raise ``limits.errors.StorageError`` in place of ``sqlite3.Error``.
+    """
+
+    STORAGE_SCHEME = None
+
+    def __init__(
+        self, path: str | os.PathLike[str] | Database, wrap_exceptions: bool = False
+    ) -> None:
+        super().__init__(None, wrap_exceptions=wrap_exceptions)
+        self.database = path if isinstance(path, Database) else Database(path)
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return sqlite3.Error
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        with self.database.transaction() as connection:
+            hits = {"key": key, "expiry": expiry, "amount": amount, "now": time.time()}
+            connection.execute(_INCR, hits)
+            return int(connection.execute(_COUNT, (key, 0)).fetchall()[0][0])
+
+    def get(self, key: str) -> int:
+        return next((count for count, _ in self._count(key)), 0)
+
+    def get_expiry(self, key: str) -> float:
+        return next((expires for _, expires in self._count(key)), time.time())
+
+    def _count(self, key: str) -> list[tuple[int, float]]:
+        return self.database.read(_COUNT, (key, time.time()))
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        if amount < 1:
+            return True
+        with self.database.writer() as connection:
+            hits = {"key": key, "expiry": expiry, "amount": amount, "now": time.time()}
+            return connection.execute(_ACQUIRE, {**hits, "limit": limit}).rowcount == 1
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        now = time.time()
+        rows = self.database.read(_WINDOW, {"key": key, "since": now - expiry})
+        return next(((at, after - first) for at, first, after in rows), (now, 0))
+
+    def check(self) -> bool:
+        """Tell whether the file can be written."""
+        try:
+            with self.database.transaction():
+                return True
+        except sqlite3.Error:
+            return False
+
+    def reset(self) -> int:
+        with self.database.writer() as connection:
+            return connection.execute("DELETE FROM otp_hit").rowcount
+
+    def clear(self, key: str) -> None:
+        with self.database.writer() as connection:
+            connection.execute("DELETE FROM otp_hit WHERE key = ?", (key,))
