@@ -13,6 +13,7 @@ from typing import Any, cast
 from limits import RateLimitItem, parse_many
 
 from .errors import ConfigError
+from .signing import SigningKey, asymmetric_key
 
 PREFIX = "OTP_AUTH_"
 
@@ -103,10 +104,20 @@ def _issuer(value: object) -> str:
     return value
 
 
-def _keys(value: object) -> tuple[str, ...]:
+def _keys(value: object) -> tuple[SigningKey, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(key, str) for key in value):
-        raise ValueError("must be a list of private keys as PEM texts, the newest last")
-    return tuple(value)
+        raise ValueError("must be a list of keys as PEM texts, the newest last")
+    keys, faults = [], []
+    for number, pem in enumerate(value, 1):
+        try:
+            keys.append(asymmetric_key(pem))
+        except ValueError as error:
+            faults.append(f"number {number} {error}")
+    if not faults and keys and keys[-1].signing is None:
+        faults.append("the newest signs, so it can't be a public key")
+    if faults:
+        raise ValueError(f"must be keys in PEM, the newest last: {', '.join(faults)}")
+    return tuple(keys)
 
 
 def _region(value: object) -> str | None:
@@ -194,8 +205,8 @@ class Settings:
         _seconds(1, DAY), 600, "life of a registration token, s", per_type=True
     )
     token_algorithm: str = _setting(_choice(*ALGORITHMS), "HS256", ", ".join(ALGORITHMS))
-    token_keys: tuple[str, ...] = _setting(
-        _keys, (), "private PEM keys for the other algorithms, the newest last"
+    token_keys: tuple[SigningKey, ...] = _setting(
+        _keys, (), "PEM keys for the other algorithms; the last one signs, all verify"
     )
     token_issuer: str = _setting(_issuer, "<app name>", "the `iss` of tokens")
     token_leeway: int = _setting(_seconds(0, 300), 10, "clock skew that tokens are forgiven, s")
@@ -225,6 +236,12 @@ class Settings:
             faults.append(
                 "OTP_AUTH_TOKEN_KEYS goes with OTP_AUTH_TOKEN_ALGORITHM ES256, EdDSA or RS256, "
                 "which need it; HS256 takes its keys from SECRET_KEY"
+            )
+        others = sorted({key.algorithm for key in self.token_keys} - {self.token_algorithm})
+        if others and self.token_algorithm not in SYMMETRIC:
+            faults.append(
+                f"OTP_AUTH_TOKEN_KEYS has keys for {', '.join(others)}, "
+                f"but OTP_AUTH_TOKEN_ALGORITHM is {self.token_algorithm}"
             )
         return faults
 

@@ -147,3 +147,8 @@ class Credentials:
         remaining = claims.expires_at + self._issuer.leeway - int(time.time())
         self._rights.put(max(1, remaining), "revoked", claims.jti)
         self._emit(signals.token_revoked, actor_type=claims.actor_type, actor_id=claims.subject)
+
+    @property
+    def public_keys(self) -> list[Mapping[str, str]]:
+        """The public keys that verify our tokens, as JWKs; none under HS256."""
+        return self._issuer.public_keys

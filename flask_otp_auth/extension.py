@@ -23,9 +23,10 @@ from .identifiers import Kind
 from .issuing import Issued, Issuing
 from .keys import Keys
 from .limits import Limits, strategy_for, strategy_of
+from .signing import symmetric_keys
 from .state import EXTENSION, State, current_state
 from .store import Store, probe, store_for
-from .tokens import TokenIssuer, symmetric_keys
+from .tokens import TokenIssuer
 from .views import build_blueprint
 
 logger = logging.getLogger("flask_otp_auth")
@@ -117,7 +118,7 @@ class OTPAuth:
         actors = Actors(self._actor_types, settings)
         challenges = Challenges(store, keys)
         issuer = TokenIssuer(
-            symmetric_keys(keys.tokens),
+            settings.token_keys or symmetric_keys(keys.tokens),
             settings.token_algorithm,
             settings.token_issuer,
             settings.token_leeway,

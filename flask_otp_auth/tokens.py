@@ -3,7 +3,7 @@
 What a token must be follows RFC 8725 (best current practices for JWTs).
 """
 
-import hmac
+import re
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -13,32 +13,51 @@ from typing import Any
 import jwt
 
 from .errors import Unauthorized
+from .signing import SigningKey, symmetric_keys
+
+__all__ = [
+    "AUTHENTICATION",
+    "REGISTRATION",
+    "SESSION",
+    "Claims",
+    "SigningKey",
+    "TokenIssuer",
+    "symmetric_keys",
+]
 
 AUTHENTICATION = "auth+jwt"
 REGISTRATION = "registration+jwt"
+
+#: What a session's claims are of; no token is.
+SESSION = "session"
 
 #: How the actor proved itself (RFC 8176).
 AMR = ("otp",)
 
 CLAIMS = ("iss", "sub", "aud", "iat", "exp", "jti", "auth_time", "amr")
 
+#: Names that an app's own claims can't have; ``nbf`` would have a say in who is let in.
+RESERVED = frozenset({*CLAIMS, "nbf"})
 
-@dataclass(frozen=True, repr=False)
-class SigningKey:
-    """One key: what signs, what verifies, and its name in the header."""
+#: The header of our tokens has these and no other, so nothing in it has to be understood: no
+#: ``crit``, and no key or address of one that came along (RFC 8725, section 3.10).
+HEADER = frozenset({"alg", "kid", "typ"})
 
-    kid: str
-    signing: Any
-    verifying: Any
+#: The compact form has one spelling: no padding, no white space (RFC 7515, section 2).
+_COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+
+#: Numbers up to here are exact in every JSON parser (RFC 8259, section 6).
+_MAX_NUMBER = 2**53
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a verified token says.
+    """What a verified token or session says.
 
-    :ivar kind: ``auth+jwt`` or ``registration+jwt``.
+    :ivar kind: ``auth+jwt``, ``registration+jwt`` or ``session``.
     :ivar subject: the actor's id; of a registration token the identifier.
-    :ivar auth_time: when the actor proved itself with a code, seconds since the epoch.
+    :ivar issued_at: seconds since the epoch, as all times here.
+    :ivar auth_time: when the actor proved itself with a code.
     :ivar all: every claim, the app's own ones too.
     """
 
@@ -46,14 +65,36 @@ class Claims:
     actor_type: str
     subject: str
     jti: str
+    issued_at: int
     expires_at: int
     auth_time: int
     all: Mapping[str, Any]
 
+    @classmethod
+    def read(cls, kind: str, claims: Mapping[str, Any]) -> "Claims":
+        """Return claims by their names in Python.
 
-def symmetric_keys(derived: Sequence[bytes]) -> list[SigningKey]:
-    """Return the HS256 keys; a ``kid`` is derived as well, so it tells nothing of its key."""
-    return [SigningKey(hmac.digest(key, b"kid", "sha256").hex()[:16], key, key) for key in derived]
+        :raises Unauthorized: if any is missing or is not what it must be.
+        """
+        if not all(isinstance(claims.get(name), str) for name in ("aud", "sub", "jti")):
+            raise Unauthorized
+        if not all(_is_time(claims.get(name)) for name in ("iat", "exp", "auth_time")):
+            raise Unauthorized
+        return cls(
+            kind,
+            claims["aud"],
+            claims["sub"],
+            claims["jti"],
+            claims["iat"],
+            claims["exp"],
+            claims["auth_time"],
+            claims,
+        )
+
+
+def _is_time(value: object) -> bool:
+    # Python counts true as 1, and reads NaN, which no comparison would ever call too old.
+    return type(value) is int and 0 <= value <= _MAX_NUMBER
 
 
 class TokenIssuer:
@@ -73,6 +114,11 @@ class TokenIssuer:
         self._issuer = issuer
         self.leeway = leeway
 
+    @property
+    def public_keys(self) -> list[Mapping[str, str]]:
+        """The public keys that verify our tokens, as JWKs; none under HS256."""
+        return [key.jwk for key in self._keys.values() if key.jwk is not None]
+
     def issue(
         self,
         kind: str,
@@ -80,6 +126,7 @@ class TokenIssuer:
         subject: str,
         *,
         ttl: int,
+        issued_at: int | None = None,
         auth_time: int | None = None,
         ends_at: int | None = None,
         extra: Mapping[str, Any] | None = None,
@@ -87,16 +134,17 @@ class TokenIssuer:
         """Issue a token.
 
         :param ttl: seconds until it expires.
+        :param issued_at: when it was decided to issue it, if not just now.
         :param auth_time: when the actor signed in, if not just now.
         :param ends_at: a moment that it must not outlive, seconds since the epoch.
         :param extra: the app's own claims.
         :raises ValueError: if one of these has the name of a claim of ours.
         :returns: the token and its ``jti``.
         """
-        taken = sorted(set(extra or ()) & set(CLAIMS))
+        taken = sorted(RESERVED.intersection(extra or ()))
         if taken:
             raise ValueError(f"claims_loader must not set {', '.join(taken)}")
-        now = int(time.time())
+        now = int(time.time()) if issued_at is None else issued_at
         claims = {
             **(extra or {}),
             "iss": self._issuer,
@@ -118,8 +166,9 @@ class TokenIssuer:
         :raises Unauthorized: in every other case; which one is not told.
         """
         try:
-            header = jwt.get_unverified_header(token)
-            key = self._keys[header["kid"]]
+            kind, key = self._header(token)
+            if kind not in kinds:
+                raise Unauthorized
             claims = jwt.decode(
                 token,
                 key.verifying,
@@ -129,16 +178,27 @@ class TokenIssuer:
                 leeway=self.leeway,
                 options={"require": list(CLAIMS), "enforce_minimum_key_length": True},
             )
-        except (jwt.PyJWTError, KeyError, TypeError, ValueError):
+        except (jwt.PyJWTError, ArithmeticError, KeyError, RecursionError, TypeError, ValueError):
             raise Unauthorized from None
-        if header.get("typ") not in kinds or not isinstance(claims["aud"], str):
+        return Claims.read(kind, claims)
+
+    def _header(self, token: str) -> tuple[str, SigningKey]:
+        if not _COMPACT.fullmatch(token):
             raise Unauthorized
-        return Claims(
-            header["typ"],
-            claims["aud"],
-            claims["sub"],
-            claims["jti"],
-            claims["exp"],
-            claims["auth_time"],
-            claims,
-        )
+        header = jwt.get_unverified_header(token)
+        if header.keys() != HEADER:
+            raise Unauthorized
+        return header["typ"], self._keys[header["kid"]]
+
+    def resume(self, facts: object, actor_types: Collection[str]) -> Claims:
+        """Return what a session says, if it is ours, and still valid.
+
+        :param facts: what the session holds; its signature is the session's business.
+        :raises Unauthorized: in every other case.
+        """
+        if not isinstance(facts, dict) or facts.get("iss") != self._issuer:
+            raise Unauthorized
+        claims = Claims.read(SESSION, facts)
+        if claims.actor_type not in actor_types or claims.expires_at <= time.time():
+            raise Unauthorized
+        return claims

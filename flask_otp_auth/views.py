@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 from . import signals
 from .answers import answer, render
 from .config import Limit
-from .errors import RateLimited, RequestError
+from .errors import NotFound, RateLimited, RequestError
 from .flows import Flows
 from .guards import bearer_token
 from .issuing import Issued, Issuing
@@ -18,6 +18,9 @@ from .state import State, current_state
 
 GENERATED = "If an account exists with this identifier, an OTP will be sent."
 PRE_REGISTERED = "Please validate the OTP to continue with the registration process."
+
+#: How long public keys may be kept, and by whom.
+FOR_ALL = "public, max-age=300"
 
 Issue = Callable[[Issuing, str, str, str | None], Issued]
 Redeem = Callable[[Flows, str, str, str, str | None], str]
@@ -37,12 +40,14 @@ def build_blueprint() -> Blueprint:
         ("/token/revoke", "revoke", revoke),
     ):  # fmt: skip
         blueprint.add_url_rule(rule, endpoint, _rendered(view), methods=["POST"])
+    blueprint.add_url_rule("/.well-known/jwks.json", "jwks", _rendered(jwks))
     blueprint.after_request(_forbid_storing)
     return blueprint
 
 
 def _forbid_storing(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
+    if response.headers.get("Cache-Control") != FOR_ALL:
+        response.headers["Cache-Control"] = "no-store"
     return response
 
 
@@ -111,3 +116,13 @@ def revoke() -> Response:
     """Revoke the request's token."""
     current_state().credentials.revoke(bearer_token())
     return answer({"success": True})
+
+
+def jwks() -> Response:
+    """Publish the keys that verify our tokens (RFC 7517, section 5)."""
+    keys = current_state().credentials.public_keys
+    if not keys:
+        raise NotFound
+    response = answer({"keys": keys})
+    response.headers["Cache-Control"] = FOR_ALL
+    return response
