@@ -40,5 +40,6 @@ def _challenge(error: Unauthorized) -> str:
         return "Bearer"
     parts = [f'error="{error.error}"']
     if error.max_age is not None:
+        parts.append('error_description="More recent authentication is required"')
         parts.append(f'max_age="{error.max_age}"')
     return "Bearer " + ", ".join(parts)

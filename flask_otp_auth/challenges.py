@@ -232,7 +232,7 @@ class Challenges:
 
 
 class Rights:
-    """Rights and marks that belong to tokens: one refresh of a registration, revocation."""
+    """Rights that belong to tokens: one refresh of a registration."""
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
@@ -245,12 +245,6 @@ class Rights:
     def take(self, *parts: str) -> bool:
         """Take the right; true for exactly one caller."""
         return any(self._store.take(_right_key(tag)) for tag in self._names.tags(*parts))
-
-    def stands(self, *parts: str) -> bool:
-        """Tell whether the right is there, without taking it."""
-        # Under every key: a revocation must outlive a change of SECRET_KEY, as its token does.
-        keys = [_right_key(tag) for tag in self._names.tags(*parts)]
-        return any(value is not None for value in self._store.peek(*keys))
 
 
 def _right_key(tag: str) -> str:

@@ -23,6 +23,7 @@ from .identifiers import Kind
 from .issuing import Issued, Issuing
 from .keys import Keys
 from .limits import Limits, strategy_for, strategy_of
+from .revocations import Revocations
 from .signing import symmetric_keys
 from .state import EXTENSION, State, current_state
 from .store import Store, probe, store_for
@@ -123,7 +124,14 @@ class OTPAuth:
             settings.token_issuer,
             settings.token_leeway,
         )
-        credentials = Credentials(actors, issuer, Rights(store, keys), delivery, self._own_claims)
+        credentials = Credentials(
+            actors,
+            issuer,
+            Rights(store, keys),
+            Revocations(store, keys),
+            delivery,
+            self._own_claims,
+        )
         issuing = Issuing(actors, challenges, limits, delivery)
         flows = Flows(actors, challenges, limits, credentials, delivery)
         return State(settings, actors, limits, delivery, credentials, issuing, flows)
@@ -183,6 +191,11 @@ class OTPAuth:
     def revoke(self, token: str) -> None:
         """Revoke a token; see :meth:`flask_otp_auth.credentials.Credentials.revoke`."""
         current_state().credentials.revoke(token)
+
+    def revoke_all(self, actor_type: str, actor_id: object) -> None:
+        """Sign an actor out everywhere; see
+        :meth:`flask_otp_auth.credentials.Credentials.revoke_all`."""
+        current_state().credentials.revoke_all(actor_type, actor_id)
 
 
 def _load_settings(app: Flask) -> Settings:

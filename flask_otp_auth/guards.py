@@ -8,6 +8,7 @@ from flask import current_app, g, request
 from flask.typing import ResponseReturnValue
 from werkzeug.local import LocalProxy
 
+from . import sessions
 from .errors import Unauthorized
 from .state import current_state
 from .tokens import Claims
@@ -33,28 +34,52 @@ def bearer_token() -> str:
 
     :raises Unauthorized: if there is none.
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    token = _bearer_token()
+    if not token:
         raise Unauthorized(None)
-    return token.strip()
+    return token
+
+
+def _bearer_token() -> str | None:
+    """Return the request's bearer token, or ``None`` if it doesn't speak of one at all."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def token_required(
-    *actor_types: str, max_age: int | None = None
+    *actor_types: str, max_age: int | None = None, session: bool = False
 ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Let a view be called with an authentication token only.
 
     :param actor_types: those that may call it; none for any.
     :param max_age: seconds that the sign-in may lie back at most (RFC 9470).
+    :param session: whether a session does as well, where no token comes. Guard such a view
+        against forged requests (CSRF): browsers send the session's cookie on their own.
     """
     _check_names(actor_types)
+    if max_age is not None and (type(max_age) is not int or max_age < 0):
+        raise TypeError("max_age is a whole number of seconds, 0 or more")
+    return _guard(lambda: identify_request(actor_types, max_age=max_age, session=session))
 
-    def admit() -> None:
+
+def identify_request(
+    actor_types: tuple[str, ...] = (), *, max_age: int | None = None, session: bool = False
+) -> Any:
+    """Return the actor whose token, or whose session, came with the request.
+
+    From then on it is :data:`current_actor`. Arguments are those of :func:`token_required`.
+
+    :raises Unauthorized: if nothing lets in.
+    :raises Unavailable: if the store can't be reached.
+    """
+    # A token that is refused is not made up for by a session.
+    if session and _bearer_token() is None:
+        claims, actor = sessions.identify(actor_types, max_age)
+    else:
         claims, actor = current_state().credentials.identify(bearer_token(), actor_types, max_age)
-        g._otp_auth_actor = actor
-        g._otp_auth_claims = claims
-
-    return _guard(admit)
+    g._otp_auth_actor = actor
+    g._otp_auth_claims = claims
+    return actor
 
 
 def registration_required(
@@ -73,7 +98,7 @@ def registration_required(
     return _guard(admit)
 
 
-def _guard(admit: Callable[[], None]) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+def _guard(admit: Callable[[], object]) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -97,10 +122,10 @@ def _from_context(name: str, guard: str) -> Any:
         raise RuntimeError(f"no {guard} guards this view") from None
 
 
-#: The actor whose token let the request in, as the app's store returned it.
+#: The actor whose token or session let the request in, as the app's store returned it.
 current_actor: Any = LocalProxy(lambda: _from_context("_otp_auth_actor", "token_required"))
 
-#: The claims of the token that let the request in.
+#: The claims of the token or the session that let the request in.
 current_claims: Claims = cast(
     Claims, LocalProxy(lambda: _from_context("_otp_auth_claims", "token_required").all)
 )

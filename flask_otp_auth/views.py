@@ -5,7 +5,7 @@ from functools import wraps
 
 from flask import Blueprint, Response, request
 
-from . import signals
+from . import sessions, signals
 from .answers import answer, render
 from .config import Limit
 from .errors import NotFound, RateLimited, RequestError
@@ -38,9 +38,14 @@ def build_blueprint() -> Blueprint:
         ("/<actor_type>/otp", "authenticate", _redeeming(Flows.authenticate)),
         ("/token/refresh", "refresh", refresh),
         ("/token/revoke", "revoke", revoke),
+        ("/session", "begin_session", begin_session),
     ):  # fmt: skip
         blueprint.add_url_rule(rule, endpoint, _rendered(view), methods=["POST"])
-    blueprint.add_url_rule("/.well-known/jwks.json", "jwks", _rendered(jwks))
+    for rule, endpoint, view, method in (
+        ("/session", "end_session", end_session, "DELETE"),
+        ("/.well-known/jwks.json", "jwks", jwks, "GET"),
+    ):
+        blueprint.add_url_rule(rule, endpoint, _rendered(view), methods=[method])
     blueprint.after_request(_forbid_storing)
     return blueprint
 
@@ -115,6 +120,18 @@ def refresh() -> Response:
 def revoke() -> Response:
     """Revoke the request's token."""
     current_state().credentials.revoke(bearer_token())
+    return answer({"success": True})
+
+
+def begin_session() -> Response:
+    """Begin a session with the request's token."""
+    facts = sessions.begin(bearer_token())
+    return answer({"user": {"actor_type": facts["aud"], "actor_id": facts["sub"]}})
+
+
+def end_session() -> Response:
+    """End the request's session; well done, too, where there is none."""
+    sessions.end()
     return answer({"success": True})
 
 
