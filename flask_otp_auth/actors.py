@@ -112,8 +112,15 @@ class Actors:
         """
         resolved = self._resolved.get(name)
         if resolved is None:
-            kind = self._types.get(name)
-            if kind is None:
-                raise NotFound
-            resolved = self._resolved[name] = kind.within(self._settings)
+            resolved = self._resolved[name] = self._resolve(name)
         return resolved
+
+    def _resolve(self, name: str) -> tuple[ActorType, Settings]:
+        kind = self._types.get(name)
+        if kind is None:
+            raise NotFound
+        kind, settings = kind.within(self._settings)
+        faults = settings.guess_faults()
+        if faults:
+            raise ConfigError(*(f"actor type {name}: {fault}" for fault in faults))
+        return kind, settings

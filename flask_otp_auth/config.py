@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from limits import RateLimitItem, parse_many
 
+from . import policy
 from .errors import ConfigError
 from .signing import SigningKey, asymmetric_key
 
@@ -66,6 +67,12 @@ def _limits(value: object) -> Limit:
     if any(item.amount < 1 for item in items):
         raise ValueError(f"{fault}; 0 would let no one in")
     return items
+
+
+def _chance(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
+        raise ValueError("must be a chance: more than 0, at most 1")
+    return float(value)
 
 
 def _flag(value: object) -> bool:
@@ -179,6 +186,12 @@ class Settings:
         _limits, _limits("100/hour"), "requests for a code per address, 429"
     )
     ip_verify_limits: Limit = _setting(_limits, _limits("300/hour"), "guesses per address, 429")
+    global_failure_limit: Limit = _setting(
+        _limits, _limits("1000/hour"), "failures of all, after which short codes rest"
+    )
+    max_guess_chance: float = _setting(
+        _chance, 1e-4, "greatest chance of a guesser per identifier and day"
+    )
     require_challenge: bool = _setting(
         _flag, False, "answers need the `challenge` that generate returned", per_type=True
     )
@@ -232,6 +245,7 @@ class Settings:
         faults = []
         if self.token_ttl > self.session_ttl:
             faults.append("OTP_AUTH_TOKEN_TTL must not be more than OTP_AUTH_SESSION_TTL")
+        faults += self.guess_faults()
         if (self.token_algorithm in SYMMETRIC) == bool(self.token_keys):
             faults.append(
                 "OTP_AUTH_TOKEN_KEYS goes with OTP_AUTH_TOKEN_ALGORITHM ES256, EdDSA or RS256, "
@@ -244,6 +258,17 @@ class Settings:
                 f"but OTP_AUTH_TOKEN_ALGORITHM is {self.token_algorithm}"
             )
         return faults
+
+    def guess_faults(self) -> list[str]:
+        """Return a fault if these settings make guessing too likely to succeed."""
+        chance = policy.chance(policy.guesses_per_day(self.verify_limits), self.digits)
+        if chance <= self.max_guess_chance:
+            return []
+        return [
+            f"OTP_AUTH_VERIFY_LIMITS lets a guesser in with a chance of {chance:.1e} per "
+            f"identifier and day at {self.digits} digits, more than OTP_AUTH_MAX_GUESS_CHANCE "
+            f"({self.max_guess_chance:.1e}); lower the limit or raise OTP_AUTH_DIGITS"
+        ]
 
 
 def overrides(given: Mapping[str, Any]) -> dict[str, Any]:

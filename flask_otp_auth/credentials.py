@@ -9,7 +9,7 @@ from .actors import Actors, ActorType, actor_id
 from .challenges import Rights
 from .config import Settings
 from .errors import ActorNotCreated, NotFound, Unauthorized
-from .issuing import Emit
+from .ports import Emit
 from .revocations import Revocations
 from .tokens import AUTHENTICATION, CLAIMS, REGISTRATION, Claims, TokenIssuer
 

@@ -12,8 +12,11 @@ from limits.strategies import RateLimiter
 
 from .actors import Actors, ActorStore, ActorType
 from .answers import render
+from .audit import Audit
 from .backends import Backend, backend_for
+from .breaker import Breaker
 from .challenges import Challenges, Rights
+from .cli import otp
 from .config import PREFIX, Settings, secrets_of
 from .credentials import ClaimsLoader, Credentials
 from .delivery import Delivery, Executor, threads_are_missing
@@ -21,7 +24,7 @@ from .errors import ConfigError, RequestError, Unavailable
 from .flows import Flows
 from .identifiers import Kind
 from .issuing import Issued, Issuing
-from .keys import Keys
+from .keys import Keys, Names
 from .limits import Limits, strategy_for, strategy_of
 from .revocations import Revocations
 from .signing import symmetric_keys
@@ -107,6 +110,7 @@ class OTPAuth:
         app.extensions[EXTENSION] = self._build(app, settings)
         # Our own exceptions only; an app may put a handler of its own in this one's place.
         app.register_error_handler(RequestError, render)
+        app.cli.add_command(otp)
         if self._register_blueprint:
             app.register_blueprint(build_blueprint(), url_prefix=settings.url_prefix)
 
@@ -115,8 +119,12 @@ class OTPAuth:
         backend = backend_for(settings.storage_uri, app.instance_path)
         store = self._open_store(backend)
         limits = Limits(self._strategy(backend), keys)
-        delivery = Delivery(app, self._executor, _inline(app, settings))
+        audit_names = Names(keys.audit)
+        emit = Audit(Delivery(app, self._executor, _inline(app, settings)), audit_names)
+        breaker = Breaker(limits, settings.global_failure_limit, emit)
         actors = Actors(self._actor_types, settings)
+        for name in actors.names:
+            actors.get(name)  # tells what is wrong with its own settings now, not at a request
         challenges = Challenges(store, keys)
         issuer = TokenIssuer(
             settings.token_keys or symmetric_keys(keys.tokens),
@@ -129,12 +137,12 @@ class OTPAuth:
             issuer,
             Rights(store, keys),
             Revocations(store, keys),
-            delivery,
+            emit,
             self._own_claims,
         )
-        issuing = Issuing(actors, challenges, limits, delivery)
-        flows = Flows(actors, challenges, limits, credentials, delivery)
-        return State(settings, actors, limits, delivery, credentials, issuing, flows)
+        issuing = Issuing(actors, challenges, limits, emit, breaker)
+        flows = Flows(actors, challenges, limits, credentials, emit, breaker)
+        return State(settings, actors, limits, emit, audit_names, credentials, issuing, flows)
 
     def _open_store(self, backend: Backend) -> Store:
         store = backend.open_store() if self._cache is None else store_for(self._cache)

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from . import codes, signals
 from .actors import Actors, ActorType
+from .breaker import Breaker
 from .challenges import (
     GRACE,
     GRACE_ATTEMPTS,
@@ -18,10 +19,10 @@ from .challenges import (
     Subject,
     check_id,
 )
-from .config import Settings
+from .config import Limit, Settings
 from .credentials import Credentials
 from .errors import ActorNotCreated, DuplicateError, InvalidData, InvalidOTP
-from .issuing import Budgets, Emit
+from .ports import Budgets, Emit
 
 #: Characters that a pasted code may have at most, with all that is forgiven around it.
 MAX_OTP_LENGTH = 128
@@ -37,10 +38,12 @@ class Flows:
         budgets: Budgets,
         credentials: Credentials,
         emit: Emit,
+        breaker: Breaker,
     ) -> None:
         self._actors = actors
         self._challenges = challenges
         self._budgets = budgets
+        self._breaker = breaker
         self._credentials = credentials
         self._emit = emit
 
@@ -152,10 +155,13 @@ class Flows:
     def _guess(self, found: Challenge | None, code: str, settings: Settings) -> str | None:
         if found is None:
             return "unknown"
-        owner = found.subject.owner
-        return self._challenges.guess(
-            found, code, lambda: self._budgets.hit(settings.verify_limits, "verify", *owner)
-        )
+        if not found.long and self._breaker.is_open():
+            return "budget"
+        budget = _Budget(self._budgets, settings.verify_limits, found.subject.owner)
+        reason = self._challenges.guess(found, code, budget.spend)
+        if reason == "wrong" and budget.spent:
+            self._breaker.count_failure()
+        return reason
 
     def _admit(
         self, kind: ActorType, settings: Settings, subject: Subject, actor: Any, method: str
@@ -182,3 +188,17 @@ class Flows:
             reason=reason,
         )
         raise InvalidOTP
+
+
+class _Budget:
+    """An identifier's budget, and whether this guess took from it, so was compared."""
+
+    def __init__(self, budgets: Budgets, limit: Limit, owner: tuple[str, str]) -> None:
+        self._budgets = budgets
+        self._limit = limit
+        self._owner = owner
+        self.spent = False
+
+    def spend(self) -> bool:
+        self.spent = self._budgets.hit(self._limit, "verify", *self._owner)
+        return self.spent

@@ -6,38 +6,18 @@ identifier gets a decoy, a challenge that no code can answer.
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from blinker import NamedSignal
+from typing import Any
 
 from . import codes, signals
 from .actors import Actors, actor_id
+from .breaker import Breaker
 from .challenges import LOGIN, REGISTRATION, Challenge, Challenges, Subject, check_id
-from .config import Limit, Settings
+from .config import Settings
 from .errors import DuplicateError, InvalidIdentifier, NotFound, RateLimited, RequestError
 from .identifiers import is_allowed
+from .ports import Budgets, Emit
 
 logger = logging.getLogger("flask_otp_auth")
-
-
-class Emit(Protocol):
-    """Sends a signal for the app."""
-
-    def __call__(self, signal: NamedSignal, **arguments: Any) -> None:
-        """Send ``signal`` with these arguments."""
-
-
-class Budgets(Protocol):
-    """Budgets by identifier; see :class:`flask_otp_auth.limits.Limits`."""
-
-    def hit(self, limit: Limit, *parts: str) -> bool:
-        """Take one; false if there was none left."""
-
-    def has_left(self, limit: Limit, *parts: str) -> bool:
-        """Tell whether there is any left."""
-
-    def retry_after(self, limit: Limit, *parts: str) -> int:
-        """Return the seconds until there is one again."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +38,17 @@ class Issuing:
     """Issues the codes of one app."""
 
     def __init__(
-        self, actors: Actors, challenges: Challenges, budgets: Budgets, emit: Emit
+        self,
+        actors: Actors,
+        challenges: Challenges,
+        budgets: Budgets,
+        emit: Emit,
+        breaker: Breaker,
     ) -> None:
         self._actors = actors
         self._challenges = challenges
         self._budgets = budgets
+        self._breaker = breaker
         self._emit = emit
 
     def generate(self, actor_type: str, identifier: str, challenge: str | None = None) -> Issued:
@@ -134,7 +120,8 @@ class Issuing:
         self, subject: Subject, settings: Settings, actor: Any | None, unwanted: str | None
     ) -> Challenge:
         # Guessers are met with longer codes, not with a locked door: the owner still gets in.
-        short = self._budgets.has_left(settings.verify_limits, "verify", *subject.owner)
+        has_budget = self._budgets.has_left(settings.verify_limits, "verify", *subject.owner)
+        short = has_budget and not self._breaker.is_open()
         code = codes.generate(settings.digits) if short else codes.generate_long()
         challenge = self._challenges.issue(
             subject,

@@ -29,12 +29,14 @@ class Keys:
     :ivar digests: bind codes to their challenges.
     :ivar names: hide identifiers in the names of store and limiter keys.
     :ivar seals: seal what is stored.
+    :ivar audit: hide identifiers in the audit log.
     """
 
     tokens: tuple[bytes, ...]
     digests: tuple[bytes, ...]
     names: tuple[bytes, ...]
     seals: tuple[bytes, ...]
+    audit: tuple[bytes, ...]
 
     @classmethod
     def derive(cls, secrets: Sequence[bytes]) -> "Keys":
@@ -47,7 +49,7 @@ class Keys:
             info = b"flask-otp-auth/1/" + use.encode()
             return tuple(hmac.digest(secret, info, "sha256") for secret in secrets)
 
-        return cls(*(derived(use) for use in ("tokens", "digests", "names", "seals")))
+        return cls(*(derived(use) for use in ("tokens", "digests", "names", "seals", "audit")))
 
 
 class Names:

@@ -41,3 +41,7 @@ delivery_failed = _signals.signal("delivery-failed")
 
 #: A token was revoked: ``actor_type, actor_id``.
 token_revoked = _signals.signal("token-revoked")
+
+#: Guesses fail all over: new codes are long and short ones rest until the window has room
+#: again: ``limit``. Each process says so when it learns of it.
+breaker_opened = _signals.signal("breaker-opened")

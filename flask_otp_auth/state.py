@@ -8,11 +8,12 @@ from flask import current_app
 from .actors import Actors
 from .config import Settings
 from .credentials import Credentials
-from .delivery import Delivery
 from .errors import ConfigError
 from .flows import Flows
 from .issuing import Issuing
+from .keys import Names
 from .limits import Limits
+from .ports import Emit
 
 EXTENSION = "otp_auth"
 
@@ -24,7 +25,8 @@ class State:
     settings: Settings
     actors: Actors
     limits: Limits
-    delivery: Delivery
+    emit: Emit
+    audit_names: Names
     credentials: Credentials
     issuing: Issuing
     flows: Flows

@@ -108,7 +108,7 @@ def _count(state: State, what: str, limit: Limit) -> None:
     bucket = address_bucket(request.remote_addr)
     if state.limits.hit(limit, "address", what, bucket):
         return
-    state.delivery(signals.rate_limited, endpoint=request.endpoint, address=request.remote_addr)
+    state.emit(signals.rate_limited, endpoint=request.endpoint, address=request.remote_addr)
     raise RateLimited(retry_after=state.limits.retry_after(limit, "address", what, bucket))
 
 
