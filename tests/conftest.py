@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from hypothesis import HealthCheck, settings
 from limits.storage import MemoryStorage
 from werkzeug.test import TestResponse
 
@@ -22,6 +23,10 @@ from flask_otp_auth.testing import Outbox
 
 SECRET = "a-secret-key-of-more-than-32-bytes-for-tests"
 START = datetime(2026, 1, 2, 3, 4, 5, 900_000, tzinfo=UTC)
+
+# A busy machine is no fault of the package.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 #: A customer, and somebody whom the shop doesn't know.
 ADA = "ada@example.com"
