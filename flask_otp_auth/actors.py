@@ -120,7 +120,7 @@ class Actors:
         if kind is None:
             raise NotFound
         kind, settings = kind.within(self._settings)
-        faults = settings.guess_faults()
+        faults = settings.type_faults()
         if faults:
             raise ConfigError(*(f"actor type {name}: {fault}" for fault in faults))
         return kind, settings

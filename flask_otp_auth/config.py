@@ -183,9 +183,11 @@ class Settings:
         _limits, _limits("20/day"), "guesses at short codes per identifier, silent", per_type=True
     )
     ip_generate_limits: Limit = _setting(
-        _limits, _limits("100/hour"), "requests for a code per address, 429"
+        _limits, _limits("100/hour"), "requests for a code per address, 429", per_type=True
     )
-    ip_verify_limits: Limit = _setting(_limits, _limits("300/hour"), "guesses per address, 429")
+    ip_verify_limits: Limit = _setting(
+        _limits, _limits("300/hour"), "guesses per address, 429", per_type=True
+    )
     global_failure_limit: Limit = _setting(
         _limits, _limits("1000/hour"), "failures of all, after which short codes rest"
     )
@@ -198,7 +200,9 @@ class Settings:
     always_return_success: bool = _setting(
         _flag, True, "tell no caller which identifiers exist", per_type=True
     )
-    warn_on_error: bool = _setting(_flag, True, "log each suppressed code as a warning")
+    warn_on_error: bool = _setting(
+        _flag, True, "log each suppressed code as a warning", per_type=True
+    )
     delivery: str = _setting(
         _choice("background", "inline"), "background", "`background` or `inline`"
     )
@@ -242,10 +246,7 @@ class Settings:
         return settings
 
     def _contradictions(self) -> list[str]:
-        faults = []
-        if self.token_ttl > self.session_ttl:
-            faults.append("OTP_AUTH_TOKEN_TTL must not be more than OTP_AUTH_SESSION_TTL")
-        faults += self.guess_faults()
+        faults = self.type_faults()
         if (self.token_algorithm in SYMMETRIC) == bool(self.token_keys):
             faults.append(
                 "OTP_AUTH_TOKEN_KEYS goes with OTP_AUTH_TOKEN_ALGORITHM ES256, EdDSA or RS256, "
@@ -259,8 +260,14 @@ class Settings:
             )
         return faults
 
-    def guess_faults(self) -> list[str]:
-        """Return a fault if these settings make guessing too likely to succeed."""
+    def type_faults(self) -> list[str]:
+        """Return what contradicts itself among the settings that an actor type may override."""
+        faults = []
+        if self.token_ttl > self.session_ttl:
+            faults.append("OTP_AUTH_TOKEN_TTL must not be more than OTP_AUTH_SESSION_TTL")
+        return faults + self._guess_faults()
+
+    def _guess_faults(self) -> list[str]:
         chance = policy.chance(policy.guesses_per_day(self.verify_limits), self.digits)
         if chance <= self.max_guess_chance:
             return []

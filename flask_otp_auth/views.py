@@ -72,9 +72,9 @@ def _rendered(view: Callable[..., Response]) -> Callable[..., Response]:
 def _issuing(flow: Issue, message: str) -> Callable[[str], Response]:
     def view(actor_type: str) -> Response:
         state = current_state()
-        state.actors.get(actor_type)
+        _, settings = state.actors.get(actor_type)
         body = parse_body(request, otp=False)
-        _count(state, "generate", state.settings.ip_generate_limits)
+        _count(state, "generate", settings.ip_generate_limits)
         issued = flow(state.issuing, actor_type, body.identifier, body.challenge)
         return answer(
             {
@@ -91,9 +91,9 @@ def _issuing(flow: Issue, message: str) -> Callable[[str], Response]:
 def _redeeming(flow: Redeem) -> Callable[[str], Response]:
     def view(actor_type: str) -> Response:
         state = current_state()
-        state.actors.get(actor_type)
+        _, settings = state.actors.get(actor_type)
         body = parse_body(request, otp=True)
-        _count(state, "verify", state.settings.ip_verify_limits)
+        _count(state, "verify", settings.ip_verify_limits)
         token = flow(state.flows, actor_type, body.identifier, body.otp, body.challenge)
         return answer({"token": token})
 
