@@ -1,14 +1,21 @@
 """Storages by URI: one setting gives codes and limits their place."""
 
+import functools
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cachelib import MemcachedCache, RedisCache
 from limits.storage import Storage
 
+from .clients import MemcachedLimitStorage, memcached_client, redis_storage
+from .errors import ConfigError, Unavailable
 from .memory import MemoryCache, MemoryLimitStorage
 from .sqlite import Database, SQLiteCache, SQLiteLimitStorage
-from .store import Store, store_for
+from .store import Store, probe, store_for
+
+logger = logging.getLogger("flask_otp_auth")
 
 
 @dataclass(frozen=True)
@@ -26,14 +33,80 @@ class Backend:
 def backend_for(uri: str, instance_path: str) -> Backend:
     """Return the backend that a checked ``STORAGE_URI`` names.
 
+    Nothing is connected yet. Both halves raise :class:`Unavailable` if they can't connect.
+
     :param instance_path: the folder that relative SQLite paths start from.
+    :raises ConfigError: if the URI can't be used or its driver is not installed.
     """
     scheme = uri.partition("://")[0]
     if scheme == "memory":
         return Backend(lambda: store_for(MemoryCache()), MemoryLimitStorage)
+    if scheme == "memcached":
+        return _memcached(uri)
+    if scheme.startswith("redis"):
+        return _redis(uri)
     return _sqlite(os.path.join(instance_path, uri.removeprefix("sqlite:///")))
 
 
 def _sqlite(path: str) -> Backend:
     database = Database(path)
     return Backend(lambda: store_for(SQLiteCache(database)), lambda: SQLiteLimitStorage(database))
+
+
+def _redis(uri: str) -> Backend:
+    open_limits = functools.cache(redis_storage(uri))  # one client for both halves
+    return Backend(lambda: store_for(RedisCache(open_limits().storage)), open_limits)
+
+
+def _memcached(uri: str) -> Backend:
+    client = memcached_client(uri)
+    return Backend(lambda: store_for(MemcachedCache(client)), lambda: MemcachedLimitStorage(client))
+
+
+class LazyStore(Store):
+    """Opens and probes a store at its first use, and again until both succeed.
+
+    :param open_store: opens the store, or raises :class:`Unavailable`.
+    """
+
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        self._open_store = open_store
+        self._store: Store | None = None
+        self._liar: ConfigError | None = None
+
+    def connect(self) -> Store:
+        """Return the store, open and probed.
+
+        :raises ConfigError: if it doesn't keep its promises.
+        :raises Unavailable: if it can't be reached yet.
+        """
+        store = self._open_store()
+        probe(store)
+        self._store = store
+        return store
+
+    def put(self, items: Mapping[str, str], ttl: int) -> None:
+        """Write all items or raise."""
+        self._reached().put(items, ttl)
+
+    def peek(self, *keys: str) -> Sequence[str | None]:
+        """Return the value of each key."""
+        return self._reached().peek(*keys)
+
+    def take(self, key: str) -> bool:
+        """Remove the key and tell whether it was there."""
+        return self._reached().take(key)
+
+    def mark(self, key: str, ttl: int) -> bool:
+        """Open a window, unless it is open."""
+        return self._reached().mark(key, ttl)
+
+    def _reached(self) -> Store:
+        if self._liar is not None:
+            raise Unavailable from self._liar
+        try:
+            return self._store or self.connect()
+        except ConfigError as error:
+            logger.error("%s", error)
+            self._liar = error
+            raise Unavailable from error

@@ -13,7 +13,7 @@ from limits.strategies import RateLimiter
 from .actors import Actors, ActorStore, ActorType
 from .answers import render
 from .audit import Audit
-from .backends import Backend, backend_for
+from .backends import Backend, LazyStore, backend_for
 from .breaker import Breaker
 from .challenges import Challenges, Rights
 from .cli import otp
@@ -29,7 +29,7 @@ from .limits import Limits, strategy_for, strategy_of
 from .revocations import Revocations
 from .signing import symmetric_keys
 from .state import EXTENSION, State, current_state
-from .store import Store, probe, store_for
+from .store import Store, store_for
 from .tokens import TokenIssuer
 from .views import build_blueprint
 
@@ -145,12 +145,13 @@ class OTPAuth:
         return State(settings, actors, limits, emit, audit_names, credentials, issuing, flows)
 
     def _open_store(self, backend: Backend) -> Store:
-        store = backend.open_store() if self._cache is None else store_for(self._cache)
+        own = None if self._cache is None else store_for(self._cache)
+        store = LazyStore(backend.open_store if own is None else lambda: own)
         try:
-            probe(store)
+            return store.connect()
         except Unavailable as error:
             logger.warning("the storage can't be reached yet: %r", error.__cause__)
-        return store
+            return store
 
     def _strategy(self, backend: Backend) -> Callable[[], RateLimiter]:
         limiter = self._limiter

@@ -23,6 +23,7 @@ from limits.strategies import (
     SlidingWindowCounterRateLimiter,
 )
 
+from .clients import driver_errors
 from .config import Limit
 from .errors import ConfigError, Unavailable
 from .keys import Keys, Names
@@ -90,7 +91,9 @@ class Limits:
         turns = threading.Lock() if isinstance(storage, MemoryStorage) else nullcontext()
         errors = storage.base_exceptions
         known = errors if isinstance(errors, tuple) else (errors,)
-        self._contacts.append(_Contact(strategy, turns, (*known, StorageError, OSError)))
+        # The storage itself doesn't know all that its driver raises.
+        errors = (*known, StorageError, *driver_errors())
+        self._contacts.append(_Contact(strategy, turns, errors))
         return self._contacts[0]  # for all threads that came here together, or each had its own
 
 

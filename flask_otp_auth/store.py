@@ -8,45 +8,24 @@ import secrets
 import sqlite3
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
-from cachelib import BaseCache, SimpleCache
+from cachelib import BaseCache, MemcachedCache, RedisCache, SimpleCache, ValkeyCache
 
+from .adapters import MemcachedStore, RedisStore
+from .clients import driver_errors
 from .errors import ConfigError, Unavailable
 from .sqlite import SQLiteCache
+from .verbs import Store, has_ended, text_of
+
+__all__ = ["MIN_THRESHOLD", "CacheStore", "ExactStore", "Store", "probe", "store_for"]
 
 #: Seconds that a key outlives its own deadline, as some caches round down to whole seconds.
 ROUNDING = 1
 
 #: Seconds that the trace of a past window is kept; see :meth:`CacheStore.mark`.
 TRACE = 3600
-
-
-class Store(ABC):
-    """What challenges need of a storage. An app may pass its own as ``cache=``.
-
-    Keys and values are ASCII texts; times to live are whole seconds. Each verb raises
-    :class:`Unavailable` if the storage can't be reached.
-    """
-
-    @abstractmethod
-    def put(self, items: Mapping[str, str], ttl: int) -> None:
-        """Write all items or raise; a key is never put twice."""
-
-    @abstractmethod
-    def peek(self, *keys: str) -> Sequence[str | None]:
-        """Return the value of each key, ``None`` where there is none."""
-
-    @abstractmethod
-    def take(self, key: str) -> bool:
-        """Remove a key; true for exactly one caller for each time that it was put."""
-
-    @abstractmethod
-    def mark(self, key: str, ttl: int) -> bool:
-        """Open a window of ``ttl`` seconds; true for exactly one caller while it is open."""
 
 
 class CacheStore(Store):
@@ -84,7 +63,7 @@ class CacheStore(Store):
     def peek(self, *keys: str) -> Sequence[str | None]:
         """Return the value of each key."""
         with self._reachable():
-            return [_text(value) for value in self._cache.get_many(*keys)]
+            return [text_of(value) for value in self._cache.get_many(*keys)]
 
     def take(self, key: str) -> bool:
         """Delete the key and tell whether it was there."""
@@ -102,8 +81,8 @@ class CacheStore(Store):
         with self._reachable(), self._turns:
             if self._cache.add(key, value, timeout=ttl + 2 * ROUNDING):
                 return True
-            end, _, nonce = (_text(self._cache.get(key)) or "inf").partition(" ")
-            if not _is_over(end) or not self._cache.add(f"{key}:{nonce}", "1", timeout=TRACE):
+            end, _, nonce = (text_of(self._cache.get(key)) or "").partition(" ")
+            if not has_ended(end) or not self._cache.add(f"{key}:{nonce}", "1", timeout=TRACE):
                 return False
             return bool(self._cache.set(key, value, timeout=ttl + 2 * ROUNDING))
 
@@ -115,20 +94,6 @@ class ExactStore(CacheStore):
         """Add the key for the time of the window."""
         with self._reachable():
             return bool(self._cache.add(key, "1", timeout=ttl))
-
-
-def _text(value: Any) -> str | None:
-    """Return a cached value as text; anything that we don't write counts as absent."""
-    if isinstance(value, bytes):
-        return value.decode("ascii", "replace")
-    return value if isinstance(value, str) else None
-
-
-def _is_over(end: str) -> bool:
-    try:
-        return float(end) <= time.time()
-    except ValueError:
-        return False
 
 
 #: Why these caches can't be used, by the name of their class.
@@ -158,6 +123,10 @@ def store_for(cache: BaseCache | Store) -> Store:
     if isinstance(cache, SimpleCache):
         # It rounds, so a window may run out between two steps of another thread.
         return CacheStore(_roomy(cache), turns=_TURNS)
+    if isinstance(cache, RedisCache | ValkeyCache):
+        return RedisStore(cache._write_client, cache.key_prefix, driver_errors())
+    if isinstance(cache, MemcachedCache):
+        return MemcachedStore(cache._client, cache.key_prefix, driver_errors())
     name = type(cache).__name__
     why = _REFUSED.get(name, "it is not known to keep the promises of a store")
     raise ConfigError(

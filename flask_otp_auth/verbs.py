@@ -1,0 +1,45 @@
+"""The four verbs that every store knows, and the texts that stores keep."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Store(ABC):
+    """What challenges need of a storage. An app may pass its own as ``cache=``.
+
+    Keys and values are ASCII texts; times to live are whole seconds. Each verb raises
+    :class:`Unavailable` if the storage can't be reached.
+    """
+
+    @abstractmethod
+    def put(self, items: Mapping[str, str], ttl: int) -> None:
+        """Write all items or raise; a key is never put twice."""
+
+    @abstractmethod
+    def peek(self, *keys: str) -> Sequence[str | None]:
+        """Return the value of each key, ``None`` where there is none."""
+
+    @abstractmethod
+    def take(self, key: str) -> bool:
+        """Remove a key; true for exactly one caller for each time that it was put."""
+
+    @abstractmethod
+    def mark(self, key: str, ttl: int) -> bool:
+        """Open a window of ``ttl`` seconds; true for exactly one caller while it is open."""
+
+
+def text_of(value: Any) -> str | None:
+    """Return a stored value as text; anything that we don't write counts as absent."""
+    if isinstance(value, bytes):
+        return value.decode("ascii", "replace")
+    return value if isinstance(value, str) else None
+
+
+def has_ended(window: str | None) -> bool:
+    """Tell whether a window is over, by its end (seconds since the epoch) as text."""
+    try:
+        return float(window or "inf") <= time.time()
+    except ValueError:
+        return False
