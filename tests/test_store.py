@@ -1,5 +1,6 @@
 """The store: four verbs whose promises hold on every cache that is let in."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +9,19 @@ from typing import Any
 
 import pytest
 import time_machine
-from cachelib import BaseCache, FileSystemCache, NullCache, SimpleCache
+from cachelib import (
+    BaseCache,
+    FileSystemCache,
+    MemcachedCache,
+    NullCache,
+    RedisCache,
+    SimpleCache,
+)
 from hypothesis import given
 from hypothesis import strategies as st
+from pymemcache import PooledClient
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from flask_otp_auth.errors import ConfigError, Unavailable
 from flask_otp_auth.sqlite import SQLiteCache
@@ -257,6 +268,18 @@ class TestChoice:
             store_for(SimpleCache())
         with pytest.raises(ConfigError):
             store_for(SimpleCache(threshold=MIN_THRESHOLD - 1))
+
+    def test_a_server_is_not_asked_before_the_first_use(self) -> None:
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            address = nobody.getsockname()
+            caches = [
+                RedisCache(*address, retry=Retry(NoBackoff(), 0)),
+                MemcachedCache(PooledClient(address, default_noreply=False)),
+            ]
+            for store in map(store_for, caches):
+                with pytest.raises(Unavailable):
+                    probe(store)
 
     def test_a_store_of_the_apps_own_is_taken_as_it_is(self) -> None:
         own = OwnStore()
