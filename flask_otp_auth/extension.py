@@ -95,6 +95,11 @@ class OTPAuth:
         return function
 
     @property
+    def actor_types(self) -> tuple[str, ...]:
+        """The names of the registered actor types."""
+        return tuple(self._actor_types)
+
+    @property
     def blueprint(self) -> Blueprint:
         """A new blueprint with the routes, to mount by hand."""
         return build_blueprint()
@@ -150,7 +155,7 @@ class OTPAuth:
         try:
             return store.connect()
         except Unavailable as error:
-            logger.warning("the storage can't be reached yet: %r", error.__cause__)
+            logger.warning("the storage can't be reached yet: %s", error.__cause__ or "refused")
             return store
 
     def _strategy(self, backend: Backend) -> Callable[[], RateLimiter]:
