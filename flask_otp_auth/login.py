@@ -7,7 +7,7 @@ begun with a code, and who logs out ends both.
 from typing import Any
 
 from flask import Flask, Request, current_app, request, session
-from flask_login import LoginManager, login_user, user_logged_in, user_logged_out
+from flask_login import login_user, user_logged_in, user_logged_out
 
 from . import sessions
 from .actors import actor_id
@@ -18,7 +18,7 @@ from .state import current_state
 
 
 def init_login_manager(
-    login_manager: LoginManager, otp_auth: OTPAuth, actor_type: str | None = None
+    login_manager: Any, otp_auth: OTPAuth, actor_type: str | None = None
 ) -> None:
     """Let Flask-Login know the actors of one type, by whatever they signed in with.
 
@@ -33,6 +33,7 @@ def init_login_manager(
 
     This sets the manager's ``user_loader`` and ``request_loader``.
 
+    :param login_manager: the app's :class:`flask_login.LoginManager`, which has no types.
     :param actor_type: whose pages these are; needed if several types are registered.
     :raises ConfigError: if it is not one of the registered types, or missing.
     """
