@@ -4,6 +4,7 @@
 #   make test                   the whole suite, with coverage
 #   make test ARGS=tests/x.py   a part of it, without the coverage floor
 #   make lint                   everything that reads the code without running it
+#   make bench                  the package beside a bare minimum; docs/performance.md has more
 #   make audit                  known vulnerabilities in what is installed
 #   make dist                   the wheel, in dist/
 #   make clean                  away with all of it
@@ -20,7 +21,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run test lint audit dist clean
+.PHONY: run test lint bench audit dist clean
 
 run: $(VENV)/.run
 	$(PY) example_app.py
@@ -39,6 +40,9 @@ lint: $(VENV)/.run $(VENV)/.lint
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH=. \
 	    pyright --verifytypes flask_otp_auth --ignoreexternal
 	$(PY) -m bandit --quiet --recursive --skip B105 flask_otp_auth
+
+bench: $(VENV)/.test
+	$(PY) -m benchmarks.run $(ARGS)
 
 # Not part of lint: its answer depends on the day and on a vulnerability service that a closed
 # network may not reach. --strict makes "could not look it up" a failure, not a clean bill.

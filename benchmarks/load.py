@@ -1,0 +1,129 @@
+"""The driver: the same requests over a few keep-alive connections, from one light thread."""
+
+import json
+import selectors
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+#: Connections, each of which has one request under way at any time.
+CONNECTIONS = 8
+
+#: Seconds without any answer after which a server counts as stuck.
+PATIENCE = 30
+
+
+@dataclass
+class Load:
+    """What one run of requests took.
+
+    :ivar seconds: from the first request to the last answer.
+    :ivar latencies: of each request, in seconds.
+    """
+
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+
+
+def post(path: str, body: dict[str, str]) -> bytes:
+    """Return the bytes of a request."""
+    data = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(data)}\r\n\r\n"
+    )
+    return head.encode() + data
+
+
+class _Connection:
+    """One keep-alive connection with at most one request under way."""
+
+    def __init__(self, port: int, address: str) -> None:
+        self.socket = socket.create_connection(
+            ("127.0.0.1", port), timeout=PATIENCE, source_address=(address, 0)
+        )
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.started = 0.0
+        self._received = b""
+
+    def send(self, request: bytes) -> None:
+        self.started = time.perf_counter()
+        self.socket.sendall(request)
+
+    def receive(self) -> tuple[int, bytes] | None:
+        """Return status and body once they are complete."""
+        chunk = self.socket.recv(65536)
+        if not chunk:
+            raise ConnectionError("the server closed a keep-alive connection")
+        self._received += chunk
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        if not separator or len(body) < _content_length(head):
+            return None
+        self._received = b""
+        return int(head[9:12]), body
+
+
+def _content_length(head: bytes) -> int:
+    _, _, rest = head.lower().partition(b"content-length:")
+    return int(rest.partition(b"\r\n")[0])
+
+
+class Driver:
+    """Connections to one server.
+
+    :param series: a number below 250 that gives the connections addresses of their own, so
+        that each address makes about as many requests as a real one.
+    """
+
+    def __init__(self, port: int, series: int, connections: int = CONNECTIONS) -> None:
+        addresses = [f"127.1.{series % 250}.{number + 1}" for number in range(connections)]
+        self._connections = [_Connection(port, address) for address in addresses]
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.socket.close()
+
+    def run(self, requests: Sequence[bytes], status: int) -> Load:
+        """Send all requests and wait for all answers.
+
+        :raises RuntimeError: if an answer has another status.
+        """
+        load = Load()
+        start = time.perf_counter()
+        with selectors.DefaultSelector() as selector:
+            for connection in self._connections:
+                selector.register(connection.socket, selectors.EVENT_READ, connection)
+            self._pump(selector, requests, status, load)
+        load.seconds = time.perf_counter() - start
+        return load
+
+    def _pump(
+        self,
+        selector: selectors.BaseSelector,
+        requests: Sequence[bytes],
+        status: int,
+        load: Load,
+    ) -> None:
+        waiting = iter(requests)
+        for connection, first in zip(self._connections, waiting, strict=False):
+            connection.send(first)
+        while len(load.latencies) < len(requests):
+            for connection in _ready(selector):
+                answer = connection.receive()
+                if answer is None:
+                    continue
+                load.latencies.append(time.perf_counter() - connection.started)
+                if answer[0] != status:
+                    raise RuntimeError(f"{answer[0]} instead of {status}: {answer[1]!r}")
+                request = next(waiting, None)
+                if request is not None:
+                    connection.send(request)
+
+
+def _ready(selector: selectors.BaseSelector) -> Iterator[_Connection]:
+    events = selector.select(PATIENCE)
+    if not events:
+        raise TimeoutError(f"no answer for {PATIENCE} s")
+    for key, _ in events:
+        yield key.data
