@@ -58,8 +58,7 @@ def redis_storage(uri: str) -> Callable[[], RedisStorage]:
     :raises ConfigError: if the URI can't be used or the driver is not installed.
     """
     driver = _driver("redis", "redis")
-    parts = urlsplit(uri)
-    servers = _servers(parts, 6379)
+    parts, servers = _split(uri, 6379)
     if "+" not in parts.scheme:
         pool = driver.ConnectionPool(**_options(driver, uri))
         return functools.partial(RedisStorage, uri, connection_pool=pool)
@@ -121,17 +120,19 @@ def memcached_client(uri: str) -> "Memcached":
 
     :raises ConfigError: if the URI can't be used or the driver is not installed.
     """
-    return Memcached(_driver("pymemcache", "memcached"), _servers(urlsplit(uri), 11211))
+    driver = _driver("pymemcache", "memcached")
+    return Memcached(driver, _split(uri, 11211)[1])
 
 
-def _servers(parts: SplitResult, default_port: int) -> list[tuple[str, int]]:
-    """Return the host and port of each server that a URI lists."""
-    _, _, listed = parts.netloc.rpartition("@")
+def _split(uri: str, default_port: int) -> tuple[SplitResult, list[tuple[str, int]]]:
+    """Return a URI's parts, and the host and port of each server that it lists."""
     with suppress(ValueError):
+        parts = urlsplit(uri)
+        _, _, listed = parts.netloc.rpartition("@")
         each = [urlsplit(f"//{server}") for server in listed.split(",")]
         if all(server.hostname for server in each):
-            return [(str(server.hostname), server.port or default_port) for server in each]
-    raise _fault(f"must list its servers: {parts.scheme}://host:port")
+            return parts, [(str(one.hostname), one.port or default_port) for one in each]
+    raise _fault(f"must list its servers: {uri.partition(':')[0]}://host:port")
 
 
 def _listed(servers: Iterable[tuple[str, int]]) -> str:

@@ -21,6 +21,8 @@ from flask_otp_auth import OTPAuth, Unavailable, signals
 from flask_otp_auth.store import Store, store_for
 from flask_otp_auth.testing import Outbox
 
+pytest_plugins = ["stores"]  # the fixtures of storages that are servers
+
 SECRET = "a-secret-key-of-more-than-32-bytes-for-tests"
 START = datetime(2026, 1, 2, 3, 4, 5, 900_000, tzinfo=UTC)
 

@@ -1,0 +1,319 @@
+"""Real servers that keep codes and limits, each on a free port and in a folder of its own."""
+
+import os
+import selectors
+import shutil
+import signal
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import pymemcache
+import pytest
+import redis
+from servers import PATIENCE, Server, free_port, until
+
+#: A replica is given the data as soon as it asks, not seconds later.
+AT_ONCE = ("--repl-diskless-sync-delay", "0")
+
+#: Milliseconds after which Sentinels and Cluster nodes give up a server that doesn't answer.
+GIVE_UP = 500
+
+
+def installed(program: str) -> str:
+    """Return the path of a program, or skip the test; on a machine for checks, fail it."""
+    path = shutil.which(program)
+    if path is None:
+        reason = f"{program} is not installed"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+class Storage(Server):
+    """A server that can be stopped, killed, frozen and started again, always on the same port."""
+
+    def __init__(self, folder: Path, port: int, command: Sequence[str]) -> None:
+        folder.mkdir(exist_ok=True)
+        super().__init__(command, folder, port)
+        self.folder = folder
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()  # there is nothing to be saved, and it may be frozen
+
+    def start(self) -> None:
+        """Start it again."""
+        self.__enter__()
+
+    def stop(self) -> None:
+        """Stop it as an administrator does."""
+        super().__exit__(None, None, None)
+
+    def kill(self) -> None:
+        """End it without giving it time for anything."""
+        self._process.kill()
+        self._process.wait(PATIENCE)
+
+    def freeze(self) -> None:
+        """Let it keep its connections but answer no more."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+
+class Redis(Storage):
+    """One redis-server that keeps nothing on disk unless told so."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        port = port or free_port()
+        program, where = installed("redis-server"), ("--port", str(port), "--dir", str(folder))
+        own = ("--bind", "127.0.0.1", "--save", "", *options)
+        super().__init__(folder, port, [program, *where, *own])
+
+    @property
+    def uri(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def ask(self, *command: str | int) -> Any:
+        """Return the server's answer to a command."""
+        with redis.Redis(port=self.port, decode_responses=True) as client:
+            return client.execute_command(*command)
+
+    def _is_up(self) -> bool:
+        return super()._is_up() and self._answers()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("PING"))
+        except redis.BusyLoadingError:
+            return False
+
+
+class Memcached(Storage):
+    """One memcached."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        port = port or free_port()
+        program = installed("memcached")
+        where = ("-l", "127.0.0.1", "-p", str(port), "-u", "nobody")
+        super().__init__(folder, port, [program, *where, *options])
+
+    @property
+    def uri(self) -> str:
+        return f"memcached://127.0.0.1:{self.port}"
+
+    def statistics(self) -> dict[str, Any]:
+        """Return what it has counted."""
+        client = pymemcache.Client(("127.0.0.1", self.port))
+        try:
+            return {name.decode(): value for name, value in client.stats().items()}
+        finally:
+            client.close()
+
+
+class Sentinel:
+    """A master and a replica, watched by one Sentinel that makes the one take over the other."""
+
+    def __init__(self, folder: Path) -> None:
+        # After a failover, either may be the master.
+        self.master = Redis(folder / "master", *AT_ONCE)
+        copy = ("--replicaof", f"127.0.0.1 {self.master.port}")
+        self.replica = Redis(folder / "replica", *AT_ONCE, *copy)
+        port = free_port()
+        config = folder / "sentinel.conf"
+        config.write_text(
+            f"port {port}\n"
+            f"dir {folder}\n"
+            f"sentinel monitor shop 127.0.0.1 {self.master.port} 1\n"
+            f"sentinel down-after-milliseconds shop {GIVE_UP}\n"
+            f"sentinel failover-timeout shop {2 * GIVE_UP}\n"
+        )
+        program = installed("redis-server")
+        self.sentinel = Storage(folder / "sentinel", port, [program, str(config), "--sentinel"])
+        self._running = ExitStack()
+
+    def __enter__(self) -> "Sentinel":
+        with ExitStack() as running:
+            running.enter_context(self.master)
+            running.enter_context(self.replica)
+            until(lambda: self.replica.ask("INFO")["master_link_status"] == "up", "the replica")
+            running.enter_context(self.sentinel)
+            until(lambda: self._knows_replica(), "the Sentinel to know the replica")
+            self._running = running.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._running.__exit__(kind, error, trace)
+
+    @property
+    def uri(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self.sentinel.port}/shop"
+
+    def master_port(self) -> int:
+        """Return the port of the server that is the master in the Sentinel's eyes."""
+        with redis.Redis(port=self.sentinel.port, decode_responses=True) as client:
+            return int(client.sentinel_get_master_addr_by_name("shop")[1])
+
+    def _knows_replica(self) -> bool:
+        with redis.Redis(port=self.sentinel.port, decode_responses=True) as client:
+            return int(client.sentinel_master("shop")["num-slaves"]) == 1
+
+
+class Cluster:
+    """A Redis Cluster of three nodes, each with a third of the slots."""
+
+    def __init__(self, folder: Path) -> None:
+        self._buses = [free_port() for _ in range(3)]
+        self.nodes = [self._node(folder / str(bus), bus) for bus in self._buses]
+        self._running = ExitStack()
+
+    @staticmethod
+    def _node(folder: Path, bus: int) -> Redis:
+        timeout = ("--cluster-node-timeout", str(2 * GIVE_UP))
+        return Redis(folder, "--cluster-enabled", "yes", "--cluster-port", str(bus), *timeout)
+
+    def __enter__(self) -> "Cluster":
+        with ExitStack() as running:
+            for number, node in enumerate(self.nodes):
+                running.enter_context(node)
+                first, last = 16384 * number // 3, 16384 * (number + 1) // 3 - 1
+                node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
+                node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, self._buses[0])
+            until(lambda: all(map(self._is_complete, self.nodes)), "the Cluster")
+            self._running = running.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._running.__exit__(kind, error, trace)
+
+    @property
+    def uri(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    @staticmethod
+    def _is_complete(node: Redis) -> bool:
+        info = node.ask("CLUSTER INFO")
+        return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "3"
+
+
+AnyStorage = Redis | Memcached | Sentinel | Cluster
+
+KINDS = {"redis": Redis, "sentinel": Sentinel, "cluster": Cluster, "memcached": Memcached}
+
+
+@pytest.fixture(scope="session")
+def storages(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Storages"]:
+    """Starts each kind of storage at its first use; they are shared by all tests."""
+    with Storages(tmp_path_factory) as storages:
+        yield storages
+
+
+class Storages(ExitStack):
+    """The storages that are running, by their kind."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        super().__init__()
+        self._folders = folders
+        self._running: dict[str, AnyStorage] = {}
+
+    def __getitem__(self, kind: str) -> AnyStorage:
+        if kind not in self._running:
+            storage = KINDS[kind](self._folders.mktemp(kind))
+            self._running[kind] = self.enter_context(storage)
+        return self._running[kind]
+
+
+class Proxy:
+    """Stands between an app and a server: counts their round trips, and gets in their way.
+
+    :ivar trips: how often the app waited for the server.
+    :ivar delay: seconds that each answer takes longer.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.trips = 0
+        self.delay = 0.0
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._threads: list[tuple[threading.Thread, tuple[socket.socket, ...]]] = []
+
+    def __enter__(self) -> "Proxy":
+        self._listening = threading.Thread(target=self._accept, args=[self._listener], daemon=True)
+        self._listening.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listening.join(PATIENCE)
+        self._listener.close()
+        self.reset()
+
+    def reset(self) -> None:
+        """Cut all connections, as a firewall that has forgotten them does."""
+        while self._threads:
+            thread, sockets = self._threads.pop()
+            for one in sockets:
+                with suppress(OSError):  # it is closed already
+                    # To linger for no time is to send a reset.
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    one.shutdown(socket.SHUT_RD)
+            thread.join(PATIENCE)
+
+    def _run(self, work: Callable[..., None], *sockets: socket.socket) -> None:
+        thread = threading.Thread(target=work, args=sockets, daemon=True)
+        self._threads.append((thread, sockets))
+        thread.start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                app, _ = listener.accept()
+                self._run(self._serve, app, socket.create_connection(("127.0.0.1", self._target)))
+
+    def _serve(self, app: socket.socket, server: socket.socket) -> None:
+        """Carry requests there and answers back; a trip begins with what follows an answer."""
+        answered = True
+        with app, server, suppress(OSError), selectors.DefaultSelector() as selector:
+            selector.register(app, selectors.EVENT_READ, server)
+            selector.register(server, selectors.EVENT_READ, app)
+            while True:
+                for key, _ in selector.select():
+                    data = cast(socket.socket, key.fileobj).recv(65536)
+                    if not data:
+                        return
+                    if key.fileobj is app:
+                        self.trips += answered
+                    else:
+                        time.sleep(self.delay)
+                    answered = key.fileobj is server
+                    key.data.sendall(data)
