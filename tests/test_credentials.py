@@ -172,6 +172,18 @@ class TestRegistrationTokens:
         clock.shift(600 + 10)  # the leeway
         assert api.refresh(token).status_code == 401
 
+    def test_start_no_session_that_would_be_over(
+        self,
+        clock: time_machine.Traveller,
+        make_app: Callable[..., Flask],
+        customers: Customers,
+    ) -> None:
+        app = make_app(OTP_AUTH_TOKEN_TTL=60, OTP_AUTH_SESSION_TTL=100)
+        token = register(app)
+        customers.add(BOB)
+        clock.shift(100)
+        assert Api(app.test_client()).refresh(token).status_code == 401
+
     def test_do_not_serve_an_actor_that_is_not_active(
         self, app: Flask, api: Api, customers: Customers
     ) -> None:

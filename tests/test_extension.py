@@ -126,6 +126,7 @@ class TestActorTypes:
         staff = Customers()
         staff.add("grace@example.com")
         otp_auth.add_actor_type("user", staff)
+        assert otp_auth.actor_types == ("customer", "user")
         app = app_under_test()
         otp_auth.init_app(app)
         with Outbox(app) as outbox:
