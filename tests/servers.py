@@ -1,0 +1,208 @@
+"""Real servers, real requests and a real shell, for tests that drive an app from outside."""
+
+import http.client
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+#: The folder of this repository.
+ROOT = Path(__file__).parent.parent
+
+#: Seconds after which something that was waited for is missed.
+PATIENCE = 30
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return an environment in which this Python's programs and this package come first."""
+    paths = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join(paths),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        **variables,
+    }
+
+
+class Server:
+    """A server that runs while the ``with`` block does.
+
+    :param command: what starts it.
+    :param folder: where; what it prints is kept there as well.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path, port: int, **variables: str) -> None:
+        self.port = port
+        self._command = command
+        self._folder = folder
+        self._variables = variables
+        self._log = folder / "output.txt"
+
+    def __enter__(self) -> "Server":
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._folder,
+                env=environment(**self._variables),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            until(self._is_up, "the server")
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _is_up(self) -> bool:
+        if self._process.poll() is not None:
+            raise AssertionError(f"{self._command} has stopped:\n{self.output}")
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    @property
+    def output(self) -> str:
+        """Return what it has printed until now."""
+        return self._log.read_text()
+
+    def printed(self, pattern: str, count: int = 1) -> list[str]:
+        """Return what it printed that matches, once there are so many matches."""
+        until(lambda: len(re.findall(pattern, self.output)) >= count, pattern)
+        return re.findall(pattern, self.output)
+
+    def call(
+        self, method: str, path: str, body: object = None, token: str | None = None
+    ) -> "Answer":
+        """Send one request on a connection of its own."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request(method, path, json.dumps(body) if body else None, headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, json.loads(answer.read()))
+        finally:
+            connection.close()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A server's answer."""
+
+    status: int
+    body: dict[str, Any]
+
+
+def until(happened: Callable[[], bool], what: str) -> None:
+    """Look until something has happened, but not forever."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def at_once(*calls: Callable[[], T]) -> list[T]:
+    """Make all calls at the same moment, and return their results in order."""
+    barrier = threading.Barrier(len(calls), timeout=PATIENCE)
+
+    def call(function: Callable[[], T]) -> T:
+        barrier.wait()
+        return function()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(call, calls))
+
+
+class Shell:
+    """A shell into which lines are pasted, one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> "Shell":
+        self._process = subprocess.Popen(
+            ["sh", "-u"],
+            cwd=self._folder,
+            env=environment(**_curl(self._folder)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.communicate(timeout=PATIENCE)
+
+    def run(self, line: str) -> str:
+        """Paste a line and return what it prints."""
+        assert self._process.stdin
+        assert self._process.stdout
+        end = f"-- {line}\n"
+        self._process.stdin.write(f"{line}\nprintf '\\n%s\\n' {shlex.quote(end.strip())}\n")
+        self._process.stdin.flush()
+        printed = ""
+        while not printed.endswith(f"\n{end}"):
+            more = self._process.stdout.readline()
+            assert more, f"the shell has ended: {printed}"
+            printed += more
+        return printed.removesuffix(f"\n{end}")
+
+
+def _curl(folder: Path) -> dict[str, str]:
+    """Put a stand-in on the path where there is no curl: the tests need nothing but Python."""
+    if shutil.which("curl"):
+        return {}
+    stand_in = folder / "curl"
+    stand_in.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/tests/curl.py" "$@"\n')
+    stand_in.chmod(0o755)
+    return {"PATH": f"{folder}{os.pathsep}{environment()['PATH']}"}
