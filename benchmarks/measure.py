@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.contenders import Running
-from benchmarks.load import Driver, post
+from benchmarks.load import CONNECTIONS, Driver, post
 
 PHASES = ("generate", "wrong", "verify")
 PATH = "/auth/customer/otp/"
@@ -45,11 +45,13 @@ class Turn:
     :param series: the number of the round, which makes the identifiers its own.
     """
 
-    def __init__(self, running: Running, series: int, size: int) -> None:
+    def __init__(
+        self, running: Running, series: int, size: int, connections: int = CONNECTIONS
+    ) -> None:
         self._running = running
         self._names = [f"user-{series}-{number}@example.com" for number in range(size)]
         self._codes: dict[str, str] = {}
-        self._driver = Driver(running.app.port, series)
+        self._driver = Driver(running.app.port, series, connections)
 
     def __enter__(self) -> "Turn":
         return self

@@ -5,31 +5,16 @@ Only the limits by address and of failures are raised, as the whole load comes f
 """
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
 
 from benchmarks.codebook import Codebook
+from benchmarks.customers import Customers
 from flask_otp_auth import OTPAuth
 from flask_otp_auth.signals import otp_generated
 
 NO_LIMIT = "100000000/hour"
-
-
-@dataclass
-class Customer:
-    id: str
-
-
-class Customers:
-    """Everybody is a customer: finding one costs next to nothing, as in the floor."""
-
-    def find_by_identifier(self, identifier: str) -> Customer:
-        return Customer(identifier)
-
-    def find_by_id(self, actor_id: str) -> Customer:
-        return Customer(actor_id)
 
 
 def create_app(uri: str, delivery: str = "background") -> Flask:

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
 
 from benchmarks.contenders import Contender, Running, chosen, running
 from benchmarks.imports import milliseconds
+from benchmarks.load import CONNECTIONS
 from benchmarks.measure import PHASES, Figures, Turn
-from benchmarks.report import middle, percentiles, table
+from benchmarks.report import middle, percentiles, ratio, table
 from benchmarks.servers import NotStarted, folder
 
 #: Figures by phase and contender.
@@ -37,7 +37,7 @@ WARM_UP, RELAYED = 240, 245
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     with folder() as place, ExitStack() as stack:
-        field = start(chosen(set(options.storages)), place, stack)
+        field = start(chosen(set(options.storages)), place, stack, options.delivery)
         turns(field, 2, min(SMALL, options.size), first=WARM_UP)
         rounds = turns(field, options.rounds, options.size)
         rows = [row for item in field for row in _rows(item, rounds, place)]
@@ -53,16 +53,20 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--storages", nargs="+", choices=STORAGES, default=STORAGES, metavar="STORAGE"
     )
+    parser.add_argument("--delivery", choices=("background", "inline"), default="background")
     parser.add_argument("--no-import", action="store_true", help="leave out the import's time")
     return parser.parse_args(arguments)
 
 
-def start(contenders: Sequence[Contender], place: Path, stack: ExitStack) -> list[Running]:
+def start(
+    contenders: Sequence[Contender], place: Path, stack: ExitStack, delivery: str
+) -> list[Running]:
     """Start all contenders; those that don't come up are named and left out."""
     field = []
     for contender in contenders:
         try:
-            field.append(stack.enter_context(running(contender, own_folder(place, contender))))
+            own = own_folder(place, contender)
+            field.append(stack.enter_context(running(contender, own, delivery=delivery)))
         except NotStarted as reason:
             print(f"{contender.name} is left out: {reason}\n", file=sys.stderr)
     return field
@@ -75,18 +79,25 @@ def own_folder(place: Path, contender: Contender) -> Path:
     return path
 
 
-def turns(field: Sequence[Running], rounds: int, size: int, first: int = 0) -> list[Round]:
+def turns(
+    field: Sequence[Running],
+    rounds: int,
+    size: int,
+    first: int = 0,
+    connections: int = CONNECTIONS,
+) -> list[Round]:
     """Let all take turns in each phase; every second round runs in the opposite order."""
     return [
-        _round(field if number % 2 else field[::-1], number, size)
+        _round(field if number % 2 else field[::-1], number, size, connections)
         for number in range(first, first + rounds)
     ]
 
 
-def _round(field: Sequence[Running], number: int, size: int) -> Round:
+def _round(field: Sequence[Running], number: int, size: int, connections: int) -> Round:
     with ExitStack() as stack:
         turns = {
-            item.contender.name: stack.enter_context(Turn(item, number, size)) for item in field
+            item.contender.name: stack.enter_context(Turn(item, number, size, connections))
+            for item in field
         }
         return {phase: {name: turn.run(phase) for name, turn in turns.items()} for phase in PHASES}
 
@@ -103,17 +114,11 @@ def _rows(item: Running, rounds: Sequence[Round], place: Path) -> Iterator[list[
             f"{middle(figures, 'rate'):.0f}",
             *percentiles(figures),
             f"{middle(figures, 'cpu'):.3f}",
-            _ratio(name, floor, [results[phase] for results in rounds]),
+            ratio(name, floor, [results[phase] for results in rounds]),
             floor or "",
             trips.get(phase, ""),
             f"{item.app.peak_rss():.0f}" if last else "",
         ]
-
-
-def _ratio(name: str, floor: str | None, rounds: Sequence[dict[str, Figures]]) -> str:
-    if floor is None or floor not in rounds[0]:
-        return ""
-    return f"{median(results[name].cpu / results[floor].cpu for results in rounds):.2f}"
 
 
 def _trips(item: Running, rounds: Sequence[Round], place: Path) -> dict[str, str]:
