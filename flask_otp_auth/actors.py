@@ -84,6 +84,13 @@ class ActorType:
         """Return the active actor with that canonical identifier, or ``None``."""
         return _active(self.store.find_by_identifier(identifier))
 
+    def find_owner(self, identifier: str) -> Any | None:
+        """Return the actor with that canonical identifier, though it be inactive, or ``None``.
+
+        Who was switched off must not come back by registering anew.
+        """
+        return self.store.find_by_identifier(identifier)
+
     def find_by_id(self, wanted: str) -> Any | None:
         """Return the active actor with that id, or ``None``."""
         return _active(self.store.find_by_id(wanted))

@@ -8,12 +8,13 @@ forgets can only refuse: it never adds a guess or a second use.
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
 from . import codes
-from .errors import InvalidData
+from .errors import InvalidData, Unavailable
 from .keys import Keys, Names, Seal, is_past
 from .store import Store
 
@@ -124,8 +125,16 @@ class Challenges:
 
     def open_window(self, subject: Subject, seconds: int) -> bool:
         """Open the resend window; true for exactly one caller while it is open."""
-        key = f"{_newest_key(self._names.tag(*subject.owner), subject.purpose)}:window"
-        return seconds == 0 or self._store.mark(key, seconds)
+        return seconds == 0 or self._store.mark(self._window_key(subject), seconds)
+
+    def close_window(self, subject: Subject) -> None:
+        """Close a window that was opened for nothing, if the store can be reached."""
+        # It mostly can't, as this follows an outage: then the window ends by itself.
+        with suppress(Unavailable):
+            self._store.take(self._window_key(subject))
+
+    def _window_key(self, subject: Subject) -> str:
+        return f"{_newest_key(self._names.tag(*subject.owner), subject.purpose)}:window"
 
     def issue(
         self,

@@ -113,7 +113,8 @@ class OTPAuth:
             raise ConfigError("this app has an OTPAuth already; call init_app once")
         settings = _load_settings(app)
         app.extensions[EXTENSION] = self._build(app, settings)
-        # Our own exceptions only; an app may put a handler of its own in this one's place.
+        # Our own exceptions only, raised by guards and flows in the app's own views; an app may
+        # put a handler of its own in this one's place.
         app.register_error_handler(RequestError, render)
         app.cli.add_command(otp)
         if self._register_blueprint:

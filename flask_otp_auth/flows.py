@@ -79,7 +79,7 @@ class Flows:
         code = self._code(subject, otp, challenge, settings)
         (found,) = self._challenges.find(challenge, subject)
         redeemed = self._redeem(subject, found, code, settings)
-        if kind.find_by_identifier(subject.identifier) is not None:
+        if kind.find_owner(subject.identifier) is not None:
             self._verified(subject)
             raise DuplicateError
         self._challenges.issue(

@@ -35,7 +35,9 @@ def email(text: str) -> str:
     :raises InvalidIdentifier: if it is not an address that mail can be sent to.
     """
     try:
-        checked = validate_email(text.strip(" "), allow_smtputf8=False, check_deliverability=False)
+        checked = validate_email(
+            text.strip(" "), allow_smtputf8=False, check_deliverability=False, strict=True
+        )
     except EmailNotValidError:
         # The library's text repeats parts of the address, so it stays out of the chain.
         raise InvalidIdentifier from None

@@ -13,7 +13,14 @@ from .actors import Actors, actor_id
 from .breaker import Breaker
 from .challenges import LOGIN, REGISTRATION, Challenge, Challenges, Subject, check_id
 from .config import Settings
-from .errors import DuplicateError, InvalidIdentifier, NotFound, RateLimited, RequestError
+from .errors import (
+    DuplicateError,
+    InvalidIdentifier,
+    NotFound,
+    RateLimited,
+    RequestError,
+    Unavailable,
+)
 from .identifiers import is_allowed
 from .ports import Budgets, Emit
 
@@ -80,29 +87,32 @@ class Issuing:
         kind, settings = self._actors.get(actor_type)
         subject = Subject(kind.name, purpose, kind.canonical(identifier))
         check_id(challenge)
-        actor = kind.find_by_identifier(subject.identifier)
+        find = kind.find_by_identifier if purpose == LOGIN else kind.find_owner
+        actor = find(subject.identifier)
         unwanted = _unwanted(subject, actor, settings)
         if unwanted and not settings.always_return_success:
             self._suppress(subject, unwanted, settings)
             raise _PLAIN[unwanted]
-        refusal = self._refusal(subject, settings, decoy=unwanted is not None)
-        if refusal:
-            return self._stay_silent(subject, refusal, settings, challenge)
-        issued = self._issue(subject, settings, actor, unwanted)
+        if not self._challenges.open_window(subject, settings.resend_interval):
+            return self._stay_silent(subject, "cooldown", settings, challenge)
+        try:
+            if not self._take_budget(subject, settings, decoy=unwanted is not None):
+                return self._stay_silent(subject, "send_limit", settings, challenge)
+            issued = self._issue(subject, settings, actor, unwanted)
+        except Unavailable:
+            # Nothing was sent, so the next request must not be met with silence.
+            self._challenges.close_window(subject)
+            raise
         return Issued(issued.id, settings.ttl, settings.resend_interval)
 
-    def _refusal(self, subject: Subject, settings: Settings, *, decoy: bool) -> str | None:
-        """Count this request for a code; return why none may be sent now, if so.
+    def _take_budget(self, subject: Subject, settings: Settings, *, decoy: bool) -> bool:
+        """Count a code against what may be sent; false if nothing is left.
 
         A decoy counts against a budget of its own, so that the limiter's work is the same but
         only codes that are really sent are taken from the identifier's.
         """
-        if not self._challenges.open_window(subject, settings.resend_interval):
-            return "cooldown"
         budget = "decoy" if decoy else "send"
-        if not self._budgets.hit(settings.send_limits, budget, *subject.owner):
-            return "send_limit"
-        return None
+        return self._budgets.hit(settings.send_limits, budget, *subject.owner)
 
     def _stay_silent(
         self, subject: Subject, reason: str, settings: Settings, challenge: str | None

@@ -64,6 +64,12 @@ def test_an_address_has_254_characters_at_most() -> None:
         email("a" + fits)
 
 
+def test_a_local_part_has_64_characters_at_most() -> None:
+    assert email("a" * 64 + "@example.com")
+    with pytest.raises(InvalidIdentifier):
+        email("a" * 65 + "@example.com")
+
+
 def test_the_254_characters_are_those_of_the_a_label() -> None:
     typed = "ada@" + ".".join(["ü" * 40] * 5) + ".com"
     assert len(typed) < 254

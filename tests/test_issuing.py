@@ -435,6 +435,15 @@ def test_an_actor_that_is_not_active_counts_as_unknown(
     assert ear.reasons("otp_suppressed") == ["unknown_actor"]
 
 
+def test_an_actor_that_is_not_active_cannot_come_back_by_registering(
+    api: Api, outbox: Outbox, ear: Ear, customers: Customers
+) -> None:
+    customers.accounts[0].is_active = False
+    ask(api, PRE_REGISTER, ADA)
+    assert len(outbox) == 0
+    assert ear.reasons("otp_suppressed") == ["already_registered"]
+
+
 class TestEscalation:
     """Guessers meet longer codes, never a locked door."""
 

@@ -63,6 +63,15 @@ class TestOutage:
         assert getattr(shop.api, route)(who).status_code == 200
         assert len(shop.outbox) == 1
 
+    def test_once_it_is_over_a_code_is_sent_at_once(self, shop: Shop, what: str) -> None:
+        otp_auth = shop.watched.app.extensions["otp_auth"].issuing
+        shop.cut(what)
+        with shop.watched.app.app_context(), pytest.raises(Unavailable):
+            otp_auth.generate("customer", ADA)
+        shop.cut("nothing")
+        assert shop.api.generate(ADA).status_code == 200
+        assert len(shop.outbox) == 1
+
     @pytest.mark.parametrize("route", ["generate", "pre_register"])
     def test_the_answer_is_the_same_for_who_would_get_none(
         self, shop: Shop, what: str, route: str
