@@ -9,8 +9,8 @@ import logging
 import time
 
 from . import signals
-from .config import Limit
 from .ports import Budgets, Emit
+from .values import Limit
 
 logger = logging.getLogger("flask_otp_auth")
 

@@ -19,10 +19,11 @@ from .challenges import (
     Subject,
     check_id,
 )
-from .config import Limit, Settings
+from .config import Settings
 from .credentials import Credentials
 from .errors import ActorNotCreated, DuplicateError, InvalidData, InvalidOTP
 from .ports import Budgets, Emit
+from .values import Limit
 
 #: Characters that a pasted code may have at most, with all that is forgiven around it.
 MAX_OTP_LENGTH = 128

@@ -11,8 +11,8 @@ from typing import cast
 
 from email_validator import EmailNotValidError, validate_email
 
-from .config import PHONE_EXTRA
 from .errors import ConfigError, InvalidIdentifier
+from .values import PHONE_EXTRA
 
 #: Characters of an identifier at most: a local part of 64, an ``@``, a domain of 255 (RFC 5321).
 MAX_LENGTH = 320

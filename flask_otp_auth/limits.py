@@ -24,9 +24,9 @@ from limits.strategies import (
 )
 
 from .clients import driver_errors
-from .config import Limit
 from .errors import ConfigError, Unavailable
 from .keys import Keys, Names
+from .values import Limit
 
 T = TypeVar("T")
 Work = Callable[[RateLimiter, Limit, str], T]

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from blinker import NamedSignal
 
-from .config import Limit
+from .values import Limit
 
 
 class Emit(Protocol):

@@ -7,7 +7,6 @@ from flask import Blueprint, Response, request
 
 from . import sessions, signals
 from .answers import answer, render
-from .config import Limit
 from .errors import NotFound, RateLimited, RequestError
 from .flows import Flows
 from .guards import bearer_token
@@ -15,6 +14,7 @@ from .issuing import Issued, Issuing
 from .limits import address_bucket
 from .parsing import parse_body
 from .state import State, current_state
+from .values import Limit
 
 GENERATED = "If an account exists with this identifier, an OTP will be sent."
 PRE_REGISTERED = "Please validate the OTP to continue with the registration process."
