@@ -92,7 +92,7 @@ def create_customer() -> ResponseReturnValue:
     return {"id": customer.id, "email": customer.email}, 201
 
 
-@token_required("customer")
+@token_required("customer", session=True)
 def me() -> ResponseReturnValue:
     """Show who is signed in."""
     return {"id": current_actor.id, "email": current_actor.email}
