@@ -77,6 +77,18 @@ def test_the_life_of_a_session(
     assert shop.customers.refresh(customer).status_code == 200
 
 
+def test_the_life_of_a_session_that_begins_with_a_registration(
+    clock: time_machine.Traveller, make_app: Callable[..., Flask], customers: Customers
+) -> None:
+    app = make_app(OTP_AUTH_TOKEN_TTL=60, OTP_AUTH_SESSION_TTL=60)
+    token = register(app)
+    customers.add(BOB)
+    clock.shift(60)
+    assert Api(app.test_client()).refresh(token).status_code == 401
+    clock.shift(-1)
+    assert Api(app.test_client()).refresh(token).status_code == 200
+
+
 def test_attempts(make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(max_attempts=1)
     for api, answers in ((shop.staff, [400, 400]), (shop.customers, [400, 200])):

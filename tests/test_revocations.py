@@ -196,13 +196,18 @@ class TestTheStore:
 
 
 class SlowStore(WatchedStore):
-    """A store that lets something else happen while it is written to."""
+    """A store that lets something else happen while it is written to.
+
+    :ivar ttls: how long it was told to keep things.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.meanwhile: Callable[[], None] | None = None
+        self.ttls: list[int] = []
 
     def put(self, items: Mapping[str, str], ttl: int) -> None:
+        self.ttls.append(ttl)
         happen, self.meanwhile = self.meanwhile, None
         if happen is not None:
             happen()
@@ -243,6 +248,25 @@ class TestRaces:
         store.meanwhile = refresh
         revoke_all(app, otp_auth)
         assert [lets_in(app, token) for token in fresh] == [False]
+
+
+def test_a_session_that_a_shorter_session_ttl_has_ended_can_be_left(
+    clock: time_machine.Traveller, make_app: Callable[..., Flask], customers: Customers
+) -> None:
+    store = SlowStore()
+    otp_auth = OTPAuth(cache=store)
+    otp_auth.add_actor_type("customer", customers)
+    long, short = (make_app(otp_auth, OTP_AUTH_SESSION_TTL=days * DAY) for days in (30, 1))
+    client = long.test_client()
+    client.post("/auth/session", headers=bearer(sign_in(long)))
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    clock.shift(2 * DAY)
+    store.ttls.clear()
+    client = short.test_client()
+    client.set_cookie("session", cookie.value)
+    assert client.delete("/auth/session").status_code == 200
+    assert store.ttls == [1]  # no storage takes less
 
 
 def test_one_revoked_token_leaves_the_actors_others(
