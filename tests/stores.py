@@ -7,7 +7,6 @@ import signal
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -69,6 +68,7 @@ class Storage(Server):
     def freeze(self) -> None:
         """Let it keep its connections but answer no more."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)  # until all of its threads stand still
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -198,7 +198,7 @@ class Cluster:
                 first, last = 16384 * number // 3, 16384 * (number + 1) // 3 - 1
                 node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
                 node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, self._buses[0])
-            until(lambda: all(map(self._is_complete, self.nodes)), "the Cluster")
+            until(self.is_complete, "the Cluster")
             self._running = running.pop_all()
         return self
 
@@ -214,10 +214,10 @@ class Cluster:
     def uri(self) -> str:
         return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
-    @staticmethod
-    def _is_complete(node: Redis) -> bool:
-        info = node.ask("CLUSTER INFO")
-        return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "3"
+    def is_complete(self) -> bool:
+        """Tell whether all nodes know that all are there."""
+        told = [node.ask("CLUSTER INFO") for node in self.nodes]
+        return {(one["cluster_state"], one["cluster_known_nodes"]) for one in told} == {("ok", "3")}
 
 
 AnyStorage = Redis | Memcached | Sentinel | Cluster
@@ -251,14 +251,14 @@ class Proxy:
     """Stands between an app and a server: counts their round trips, and gets in their way.
 
     :ivar trips: how often the app waited for the server.
-    :ivar delay: seconds that each answer takes longer.
+    :ivar events: what happens in a trip, after the server has answered and before that is heard.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, port: int = 0) -> None:
         self.trips = 0
-        self.delay = 0.0
+        self.events: dict[int, Callable[[], object]] = {}
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._threads: list[tuple[threading.Thread, tuple[socket.socket, ...]]] = []
 
@@ -277,6 +277,14 @@ class Proxy:
         self._listening.join(PATIENCE)
         self._listener.close()
         self.reset()
+
+    def cut_off(self, trip: int) -> None:
+        """Lose the answer of a trip, counted from now, together with the connection."""
+
+        def cut() -> None:
+            raise ConnectionAbortedError
+
+        self.events[self.trips + trip] = cut
 
     def reset(self) -> None:
         """Cut all connections, as a firewall that has forgotten them does."""
@@ -314,6 +322,6 @@ class Proxy:
                     if key.fileobj is app:
                         self.trips += answered
                     else:
-                        time.sleep(self.delay)
+                        self.events.pop(self.trips, lambda: None)()
                     answered = key.fileobj is server
                     key.data.sendall(data)
