@@ -42,8 +42,9 @@ class SQLAlchemyActorStore:
         share a value, not even across them.
     :param key: name of the attribute that is an actor's id; by default the primary key. It is
         what ``get_id()`` returns as a text, for models that have a ``get_id()``.
-    :param active: tells which rows count; of the others, and of those with a false
-        ``is_active``, nothing is known: ``lambda row: row.deleted_at is None``.
+    :param active: tells which rows there still are: ``lambda row: row.deleted_at is None``. The
+        others are unknown, and their identifiers free to be registered anew; those of a row
+        with a false ``is_active`` are not.
     :param canonical: the canonical form of a stored identifier. An actor type with a function
         of its own as ``identifier=`` passes the same one here.
     :raises ConfigError: if any of these can't work.
@@ -97,7 +98,9 @@ class SQLAlchemyActorStore:
     def _find(self, condition: Any, matches: Callable[[Any], bool]) -> Any | None:
         with self._open() as session:
             rows = session.scalars(select(self._model).where(condition)).unique()
-            found = [row for row in rows if is_active(row) and self._active(row) and matches(row)]
+            found = [row for row in rows if self._active(row) and matches(row)]
+            # Who was switched off is known, as an owner, but gives way to who is not.
+            found = [row for row in found if is_active(row)] or found
         if len(found) > 1:
             raise AmbiguousActor
         return found[0] if found else None

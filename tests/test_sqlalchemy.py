@@ -40,6 +40,7 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 from flask_otp_auth import AmbiguousActor, ConfigError, OTPAuth
+from flask_otp_auth.actors import ActorType
 from flask_otp_auth.sqlalchemy import SQLAlchemyActorStore
 from flask_otp_auth.testing import Outbox
 
@@ -143,7 +144,7 @@ class TestByIdentifier:
 
 
 class TestRowsThatDoNotCount:
-    """Deleted and inactive rows are unknown, and in nobody's way."""
+    """Deleted and inactive rows sign nobody in, and are in nobody's way."""
 
     @pytest.fixture
     def store(self, sessions: sessionmaker[Session]) -> SQLAlchemyActorStore:
@@ -152,27 +153,42 @@ class TestRowsThatDoNotCount:
             Member, sessions, active=lambda member: member.deleted_at is None
         )
 
-    @pytest.mark.parametrize("gone", [{"deleted_at": datetime.now(UTC)}, {"is_active": False}])
-    def test_they_are_unknown(
-        self, store: SQLAlchemyActorStore, add: Callable[..., None], gone: dict[str, Any]
-    ) -> None:
-        add(Member(id=1, email=ADA, **gone))
-        assert store.find_by_identifier(ADA) is None
-        assert store.find_by_id("1") is None
+    @pytest.fixture
+    def kind(self, store: SQLAlchemyActorStore) -> ActorType:
+        """The actor type of these members."""
+        return ActorType.build("member", store, "email", {})
 
     @pytest.mark.parametrize("gone", [{"deleted_at": datetime.now(UTC)}, {"is_active": False}])
-    def test_who_comes_back_with_a_new_row_is_found(
+    def test_they_can_not_sign_in(
+        self, kind: ActorType, add: Callable[..., None], gone: dict[str, Any]
+    ) -> None:
+        add(Member(id=1, email=ADA, **gone))
+        assert kind.find_by_identifier(ADA) is None
+        assert kind.find_by_id("1") is None
+
+    def test_who_left_may_register_anew_and_who_was_switched_off_may_not(
+        self, kind: ActorType, add: Callable[..., None]
+    ) -> None:
+        add(Member(email=ADA, deleted_at=datetime.now(UTC)))
+        add(Member(id=2, email=BOB, is_active=False))
+        assert kind.find_owner(ADA) is None
+        assert kind.find_owner(BOB).id == 2
+
+    @pytest.mark.parametrize("gone", [{"deleted_at": datetime.now(UTC)}, {"is_active": False}])
+    def test_who_has_a_new_row_is_found(
         self, store: SQLAlchemyActorStore, add: Callable[..., None], gone: dict[str, Any]
     ) -> None:
         add(Member(id=1, email=ADA, **gone))
         add(Member(id=2, email=ADA))
         assert store.find_by_identifier(ADA).id == 2
 
-    def test_a_false_is_active_counts_even_without_a_rule_of_the_app_s_own(
-        self, sessions: sessionmaker[Session], add: Callable[..., None]
+    def test_of_two_who_were_switched_off_none_is_the_owner(
+        self, store: SQLAlchemyActorStore, add: Callable[..., None]
     ) -> None:
-        add(Member(id=1, email=ADA, is_active=False))
-        assert SQLAlchemyActorStore(Member, sessions).find_by_id("1") is None
+        add(Member(email=ADA, is_active=False))
+        add(Member(email=ADA, is_active=False))
+        with pytest.raises(AmbiguousActor):
+            store.find_by_identifier(ADA)
 
 
 def unaccented(text: str | None) -> str | None:
