@@ -103,6 +103,7 @@ GOOD = [
     ("TOKEN_LEEWAY", 0, 0),
     ("IP_VERIFY_LIMITS", "30/minute;300/hour", (parse("30/minute"), parse("300/hour"))),
     ("SEND_LIMITS", "5 per hour", (parse("5/hour"),)),
+    ("SEND_LIMITS", "5/hour;1/minute", (parse("1/minute"), parse("5/hour"))),
     ("MAX_GUESS_CHANCE", 1, 1.0),
     ("MAX_GUESS_CHANCE", 2e-5, 2e-5),
     ("ALWAYS_RETURN_SUCCESS", False, False),

@@ -99,6 +99,13 @@ class TestBudgets:
         clock.shift(61)
         assert not limits.hit(BURST, "ada")
 
+    def test_what_a_window_refuses_is_not_counted_in_those_after_it(
+        self, limits: Limits, clock: time_machine.Traveller
+    ) -> None:
+        assert [limits.hit(BURST, "ada") for _ in range(9)].count(True) == 2
+        clock.shift(61)
+        assert limits.hit(BURST, "ada")
+
     def test_looking_takes_nothing(self, limits: Limits) -> None:
         assert all(limits.has_left(TWICE, "ada") for _ in range(5))
         assert [limits.hit(TWICE, "ada") for _ in range(3)] == [True, True, False]
