@@ -31,7 +31,9 @@ def init_login_manager(
     login manager serves one type, and nobody of another one is logged in; guard the others'
     views with :func:`~flask_otp_auth.token_required`.
 
-    This sets the manager's ``user_loader`` and ``request_loader``.
+    This sets the manager's ``user_loader`` and ``request_loader``. With its
+    ``session_protection`` at ``"strong"``, Flask-Login turns away every session that it didn't
+    begin itself, so that :func:`login_with_token` is needed in place of ``POST /auth/session``.
 
     :param login_manager: the app's :class:`flask_login.LoginManager`, which has no types.
     :param actor_type: whose pages these are; needed if several types are registered.

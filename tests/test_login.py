@@ -337,6 +337,15 @@ class TestLoginWithToken:
         browser.get("/by-code", query_string={"token": site.token()})
         assert browser.get("/cart").json == {"cart": None}
 
+    def test_it_is_enough_for_strong_session_protection(self, site: Site) -> None:
+        site.app.config["SESSION_PROTECTION"] = "strong"
+        browser = site.browser()
+        browser.post("/auth/session", headers=bearer(site.token()))
+        assert browser.get("/who").status_code == 401
+        browser.get("/by-code", query_string={"token": site.token()})
+        assert browser.get("/who").json == {"customer": ADA}
+        assert browser.get("/who", headers={"User-Agent": "a thief's"}).status_code == 401
+
     def test_somebody_else_s_login_gives_way(self, site: Site) -> None:
         browser = site.browser()
         browser.get(f"/by-password/{BOB}")
