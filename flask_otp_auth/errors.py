@@ -38,7 +38,7 @@ class RequestError(OTPAuthError):
 
     status = 400
     type = "invalid_data"
-    message = "The request is not valid."
+    message: str = "The request is not valid."
 
     def __init__(self, message: str | None = None, *, retry_after: int | None = None) -> None:
         if message is not None:

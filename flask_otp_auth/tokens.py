@@ -13,17 +13,7 @@ from typing import Any
 import jwt
 
 from .errors import Unauthorized
-from .signing import SigningKey, symmetric_keys
-
-__all__ = [
-    "AUTHENTICATION",
-    "REGISTRATION",
-    "SESSION",
-    "Claims",
-    "SigningKey",
-    "TokenIssuer",
-    "symmetric_keys",
-]
+from .signing import SigningKey
 
 AUTHENTICATION = "auth+jwt"
 REGISTRATION = "registration+jwt"
