@@ -115,6 +115,12 @@ def test_an_actor_that_is_not_active_counts_as_unknown(inactive: object) -> None
     assert kind.find_by_id("7") is None
 
 
+def test_an_actor_that_was_switched_off_keeps_its_identifier() -> None:
+    ada = account(is_active=False)
+    assert build(ada).find_owner("ada@example.com") is ada
+    assert build(ada).find_owner("bob@example.com") is None
+
+
 def test_an_actor_that_says_it_is_active_is_found() -> None:
     assert build(account(is_active=True)).find_by_id("7") is not None
 
@@ -160,7 +166,16 @@ def test_a_type_is_resolved_once() -> None:
     assert actors.get("customer") is actors.get("customer")
 
 
-def test_settings_of_its_own_must_not_make_guessing_likely() -> None:
-    actors = Actors({"staff": build(name="staff", verify_limits="101/day")}, Settings())
-    with pytest.raises(ConfigError, match="actor type staff: OTP_AUTH_VERIFY_LIMITS"):
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"verify_limits": "101/day"}, "OTP_AUTH_VERIFY_LIMITS"),
+        ({"session_ttl": 60}, "OTP_AUTH_TOKEN_TTL"),
+    ],
+)
+def test_settings_of_its_own_must_not_contradict_the_apps(
+    given: dict[str, Any], fault: str
+) -> None:
+    actors = Actors({"staff": build(name="staff", **given)}, Settings())
+    with pytest.raises(ConfigError, match=f"actor type staff: {fault}"):
         actors.get("staff")
