@@ -21,13 +21,17 @@ from flask_otp_auth import OTPAuth, Unavailable, signals
 from flask_otp_auth.store import Store, store_for
 from flask_otp_auth.testing import Outbox
 
-pytest_plugins = ["stores"]  # the fixtures of storages that are servers
+pytest_plugins = ["stores", "attacks"]  # storages that are servers; attacks, counted
 
 SECRET = "a-secret-key-of-more-than-32-bytes-for-tests"
 START = datetime(2026, 1, 2, 3, 4, 5, 900_000, tzinfo=UTC)
 
 # A busy machine is no fault of the package.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Mutation testing runs the same examples for each mutant, and under callers of its own.
+settings.register_profile(
+    "mutate", deadline=None, derandomize=True, database=None, suppress_health_check=HealthCheck
+)
 settings.load_profile("busy")
 
 #: A customer, and somebody whom the shop doesn't know.
