@@ -7,9 +7,6 @@ address is brought into its canonical form before anything else looks at it.
 import re
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import cast
-
-from email_validator import EmailNotValidError, validate_email
 
 from .errors import ConfigError, InvalidIdentifier
 from .values import PHONE_EXTRA
@@ -26,26 +23,6 @@ Canonicaliser = Callable[[str], str]
 Kind = str | tuple[str, ...] | Canonicaliser
 
 
-def email(text: str) -> str:
-    """Return an e-mail address in lower case, its domain as an A-label (RFC 5890).
-
-    The local part must be ASCII, so that no look-alike letter can become another one's
-    account by lower-casing. Spaces around the address are dropped.
-
-    :raises InvalidIdentifier: if it is not an address that mail can be sent to.
-    """
-    try:
-        checked = validate_email(
-            text.strip(" "), allow_smtputf8=False, check_deliverability=False, strict=True
-        )
-    except EmailNotValidError:
-        # The library's text repeats parts of the address, so it stays out of the chain.
-        raise InvalidIdentifier from None
-    # Without SMTPUTF8 there always is an ASCII form, and the library holds it to the 254
-    # characters of RFC 5321 (section 4.5.3.1.3, less the brackets).
-    return cast(str, checked.ascii_email).lower()
-
-
 def canonicaliser(kind: Kind, region: str | None = None) -> Canonicaliser:
     """Return the function for an actor type's ``identifier=``.
 
@@ -56,14 +33,20 @@ def canonicaliser(kind: Kind, region: str | None = None) -> Canonicaliser:
     if callable(kind):
         return kind
     if kind == "email":
-        return email
+        return _email()
     if kind == "phone":
         return _phone(region)
     if isinstance(kind, (tuple, list)) and sorted(map(str, kind)) == ["email", "phone"]:
-        return partial(_either, _phone(region))
+        return partial(_either, _email(), _phone(region))
     raise ConfigError(
         f'identifier= must be "email", "phone", ("email", "phone") or a callable, not {kind!r}'
     )
+
+
+def _email() -> Canonicaliser:
+    from .emails import email  # here, as its library takes long to import
+
+    return email
 
 
 def _phone(region: str | None) -> Canonicaliser:
@@ -74,7 +57,7 @@ def _phone(region: str | None) -> Canonicaliser:
     return partial(phone, region=region)
 
 
-def _either(phone: Canonicaliser, text: str) -> str:
+def _either(email: Canonicaliser, phone: Canonicaliser, text: str) -> str:
     return email(text) if "@" in text else phone(text)
 
 

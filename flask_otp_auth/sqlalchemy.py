@@ -11,8 +11,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import class_mapper, sessionmaker
 
 from .actors import is_active
+from .emails import email
 from .errors import AmbiguousActor, ConfigError
-from .identifiers import Canonicaliser, email
+from .identifiers import Canonicaliser
 
 Opener = Callable[[], AbstractContextManager[Any]]
 
@@ -28,7 +29,7 @@ def stored_form(text: str) -> str:
 class SQLAlchemyActorStore:
     """Finds the actors of one type among the rows of a model.
 
-    A column must hold identifiers in canonical form (what :func:`flask_otp_auth.identifiers.email`
+    A column must hold identifiers in canonical form (what :func:`flask_otp_auth.emails.email`
     and :func:`flask_otp_auth.phones.phone` return), or have a collation that finds them so. A
     collation alone decides nothing: what it finds is compared once more, exactly, so that
     one person's code never goes to another whose address it deems equal.

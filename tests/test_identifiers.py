@@ -6,12 +6,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from flask_otp_auth.emails import email
 from flask_otp_auth.errors import ConfigError, InvalidIdentifier
 from flask_otp_auth.identifiers import (
     MAX_LENGTH,
     canonical,
     canonicaliser,
-    email,
     is_allowed,
 )
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from flask_otp_auth import ConfigError, InvalidIdentifier, OTPAuth
 from flask_otp_auth.config import Settings
-from flask_otp_auth.identifiers import canonicaliser, email, is_allowed
+from flask_otp_auth.emails import email
+from flask_otp_auth.identifiers import canonicaliser, is_allowed
 from flask_otp_auth.phones import is_in, phone
 from flask_otp_auth.testing import Outbox
 
