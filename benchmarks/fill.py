@@ -20,7 +20,7 @@ from flask_otp_auth.store import CacheStore
 from flask_otp_auth.testing import Outbox
 
 #: Challenges in one batch.
-BATCH = 1000
+BATCH = 5000
 
 #: Seconds that they live: longer than any measurement.
 TTL = 86_400
