@@ -88,7 +88,7 @@ def create_app(**config: Any) -> Flask:
     app.config.update(config)
     for extension in (db, otp_auth, login_manager, csrf, limiter):
         extension.init_app(app)
-    csrf.exempt(app.blueprints["otp_auth"])  # it takes JSON and tokens, which no form can send
+    csrf.exempt(otp_auth.blueprint)  # it takes JSON and tokens, which no form can send
     app.register_blueprint(site)
     otp_generated.connect(deliver, app)
     pre_register_otp_generated.connect(deliver, app)

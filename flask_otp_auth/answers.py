@@ -8,7 +8,7 @@ from flask import Response
 
 from .errors import RequestError, Unauthorized, Unavailable
 
-logger = logging.getLogger("flask_otp_auth")
+logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 
 def answer(body: dict[str, Any], status: int = 200) -> Response:

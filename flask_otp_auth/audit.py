@@ -15,7 +15,7 @@ from blinker import NamedSignal
 from .keys import Names
 from .ports import Emit
 
-logger = logging.getLogger("flask_otp_auth.audit")
+logger: logging.Logger = logging.getLogger("flask_otp_auth.audit")
 
 #: What a line may say besides the event; anything else that a signal carries stays out.
 _PLAIN = (

@@ -15,7 +15,7 @@ from .memory import MemoryCache, MemoryLimitStorage
 from .sqlite import Database, SQLiteCache, SQLiteLimitStorage
 from .store import Store, probe, store_for
 
-logger = logging.getLogger("flask_otp_auth")
+logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 
 @dataclass(frozen=True)

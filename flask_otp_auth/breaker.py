@@ -12,7 +12,7 @@ from . import signals
 from .ports import Budgets, Emit
 from .values import Limit
 
-logger = logging.getLogger("flask_otp_auth")
+logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 #: Seconds for which a process trusts its last reading, to save a round trip per request.
 TRUST = 1.0

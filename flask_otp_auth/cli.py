@@ -12,7 +12,7 @@ from .state import State, current_state
 #: Identifiers that the spray in the policy's table goes over.
 SPRAYED = 1_000_000
 
-otp = AppGroup("otp", help="One-time codes: policy and audit.")
+otp: AppGroup = AppGroup("otp", help="One-time codes: policy and audit.")
 
 
 @otp.command()

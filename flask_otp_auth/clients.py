@@ -5,6 +5,7 @@ import importlib
 import os
 import socket
 import sys
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -170,15 +171,11 @@ class Memcached:
         self._driver = driver
         self._servers = servers
         self._idle: dict[tuple[int, tuple[str, int]], list[Any]] = {}
-
-    def __del__(self) -> None:
-        self.close()
+        weakref.finalize(self, _close, self._idle)
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        for idle in self._idle.values():
-            while idle:
-                idle.pop().close()
+        _close(self._idle)
 
     def get_multi(self, keys: Iterable[str]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -187,7 +184,7 @@ class Memcached:
                 found.update(client.get_multi(own))
         return found
 
-    get_many = get_multi
+    get_many: Any = get_multi
 
     def set_multi(self, values: Mapping[str, Any], *args: Any) -> list[str]:
         failed: list[str] = []
@@ -200,14 +197,14 @@ class Memcached:
         with self._lease(self._server_of(key)) as client:
             return getattr(client, verb)(key, *args, **options)
 
-    get = functools.partialmethod(_run, "get")
-    gets = functools.partialmethod(_run, "gets")
-    set = functools.partialmethod(_run, "set")
-    add = functools.partialmethod(_run, "add")
-    cas = functools.partialmethod(_run, "cas")
-    delete = functools.partialmethod(_run, "delete")
-    incr = functools.partialmethod(_run, "incr")
-    decr = functools.partialmethod(_run, "decr")
+    get: Any = functools.partialmethod(_run, "get")
+    gets: Any = functools.partialmethod(_run, "gets")
+    set: Any = functools.partialmethod(_run, "set")
+    add: Any = functools.partialmethod(_run, "add")
+    cas: Any = functools.partialmethod(_run, "cas")
+    delete: Any = functools.partialmethod(_run, "delete")
+    incr: Any = functools.partialmethod(_run, "incr")
+    decr: Any = functools.partialmethod(_run, "decr")
 
     def _server_of(self, key: str) -> tuple[str, int]:
         # Rendezvous hashing: a server that is added or removed moves no other keys.
@@ -245,6 +242,12 @@ class Memcached:
                     return client
                 client.close()
         return None
+
+
+def _close(idle: Mapping[Any, list[Any]]) -> None:
+    for clients in idle.values():
+        while clients:
+            clients.pop().close()
 
 
 def _is_quiet(connection: socket.socket) -> bool:

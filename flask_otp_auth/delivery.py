@@ -18,7 +18,7 @@ from flask import Flask
 from . import signals
 from .challenges import LOGIN, REGISTRATION
 
-logger = logging.getLogger("flask_otp_auth")
+logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 #: Threads for deliveries in each process.
 WORKERS = 4
@@ -73,8 +73,11 @@ class Delivery:
             self._failed(signal, arguments, "the executor", error)
 
     def _send_later(self, signal: NamedSignal, arguments: dict[str, Any]) -> None:
-        with self._app.app_context():
-            self._send(signal, arguments)
+        try:
+            with self._app.app_context():
+                self._send(signal, arguments)
+        except Exception as error:  # noqa: BLE001 - what an app does as a context begins or ends
+            self._failed(signal, arguments, "the app context", error)
 
     def _send(self, signal: NamedSignal, arguments: dict[str, Any]) -> None:
         for handler in signal.receivers_for(self._app):

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from cachelib import BaseCache
@@ -33,7 +34,7 @@ from .store import Store, store_for
 from .tokens import TokenIssuer
 from .views import build_blueprint
 
-logger = logging.getLogger("flask_otp_auth")
+logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 
 class OTPAuth:
@@ -99,9 +100,9 @@ class OTPAuth:
         """The names of the registered actor types."""
         return tuple(self._actor_types)
 
-    @property
+    @cached_property
     def blueprint(self) -> Blueprint:
-        """A new blueprint with the routes, to mount by hand."""
+        """The blueprint with the routes, to mount by hand or to exempt from CSRF checks."""
         return build_blueprint()
 
     def init_app(self, app: Flask) -> None:
@@ -118,7 +119,7 @@ class OTPAuth:
         app.register_error_handler(RequestError, render)
         app.cli.add_command(otp)
         if self._register_blueprint:
-            app.register_blueprint(build_blueprint(), url_prefix=settings.url_prefix)
+            app.register_blueprint(self.blueprint, url_prefix=settings.url_prefix)
 
     def _build(self, app: Flask, settings: Settings) -> State:
         keys = Keys.derive(secrets_of(app.config))

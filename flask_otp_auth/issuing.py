@@ -24,7 +24,7 @@ from .errors import (
 from .identifiers import is_allowed
 from .ports import Budgets, Emit
 
-logger = logging.getLogger("flask_otp_auth")
+logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class _Texts(SimpleSerializer):
 class MemoryCache(SimpleCache):
     """A SimpleCache of texts that has room for every live code."""
 
-    serializer = _Texts()
+    serializer: SimpleSerializer = _Texts()
 
     def __init__(self) -> None:
         super().__init__(threshold=THRESHOLD)
@@ -52,7 +52,7 @@ class MemoryLimitStorage(MemoryStorage):
     thread of its own; with ten thousand identifiers that is most of a core.
     """
 
-    STORAGE_SCHEME = []  # noqa: RUF012 - limits' own way to say: not to be had by a URI
+    STORAGE_SCHEME: list[str] = []  # noqa: RUF012 - limits' own way to say: not to be had by a URI
 
     def __init__(self) -> None:
         super().__init__()

@@ -5,43 +5,43 @@ the other handlers nor changes the answer: it is logged, and sent on as ``delive
 where it concerned one identifier. Only the first two signals carry a code.
 """
 
-from blinker import Namespace
+from blinker import NamedSignal, Namespace
 
 _signals = Namespace()
 
 #: A login code to deliver: ``actor_type, identifier, otp, actor_id, expires_at`` (an aware
 #: :class:`~datetime.datetime` in UTC). Handlers run in the background.
-otp_generated = _signals.signal("otp-generated")
+otp_generated: NamedSignal = _signals.signal("otp-generated")
 
 #: A registration code to deliver: ``actor_type, identifier, otp, expires_at``. Handlers run in
 #: the background.
-pre_register_otp_generated = _signals.signal("pre-register-otp-generated")
+pre_register_otp_generated: NamedSignal = _signals.signal("pre-register-otp-generated")
 
 #: No code was sent: ``actor_type, identifier, purpose, reason``, the reason being
 #: ``unknown_actor``, ``already_registered``, ``country_not_allowed``, ``cooldown`` or
 #: ``send_limit``. Handlers run in the background.
-otp_suppressed = _signals.signal("otp-suppressed")
+otp_suppressed: NamedSignal = _signals.signal("otp-suppressed")
 
 #: A code was right: ``actor_type, identifier, purpose``.
-otp_verified = _signals.signal("otp-verified")
+otp_verified: NamedSignal = _signals.signal("otp-verified")
 
 #: A code was refused: ``actor_type, identifier, purpose, reason``, the reason being
 #: ``unknown``, ``expired``, ``wrong``, ``exhausted`` or ``budget``.
-otp_rejected = _signals.signal("otp-rejected")
+otp_rejected: NamedSignal = _signals.signal("otp-rejected")
 
 #: An authentication token was issued: ``actor_type, actor_id, method``, the method being
 #: ``otp``, ``grace`` or ``refresh``.
-actor_authenticated = _signals.signal("actor-authenticated")
+actor_authenticated: NamedSignal = _signals.signal("actor-authenticated")
 
 #: An address has used up its limit: ``endpoint, address``.
-rate_limited = _signals.signal("rate-limited")
+rate_limited: NamedSignal = _signals.signal("rate-limited")
 
 #: A handler raised: ``actor_type, identifier, purpose, error`` (the exception).
-delivery_failed = _signals.signal("delivery-failed")
+delivery_failed: NamedSignal = _signals.signal("delivery-failed")
 
 #: A token was revoked: ``actor_type, actor_id``.
-token_revoked = _signals.signal("token-revoked")
+token_revoked: NamedSignal = _signals.signal("token-revoked")
 
 #: Guesses fail all over: new codes are long and short ones rest until the window has room
 #: again: ``limit``. Each process says so when it learns of it.
-breaker_opened = _signals.signal("breaker-opened")
+breaker_opened: NamedSignal = _signals.signal("breaker-opened")

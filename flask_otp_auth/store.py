@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from cachelib import BaseCache, MemcachedCache, RedisCache, SimpleCache, ValkeyCache
 
@@ -19,32 +19,24 @@ from .errors import ConfigError, Unavailable
 from .sqlite import SQLiteCache
 from .verbs import Store, has_ended, text_of
 
-__all__ = ["MIN_THRESHOLD", "CacheStore", "ExactStore", "Store", "probe", "store_for"]
+__all__ = ["MIN_THRESHOLD", "CacheStore", "Store", "probe", "store_for"]
 
 #: Seconds that a key outlives its own deadline, as some caches round down to whole seconds.
 ROUNDING = 1
-
-#: Seconds that the trace of a past window is kept; see :meth:`CacheStore.mark`.
-TRACE = 3600
 
 
 class CacheStore(Store):
     """The four verbs on a cachelib cache whose ``add`` and ``delete`` are atomic.
 
+    A time to live must end to the instant in the eyes of ``add``.
+
     :param cache: the cache.
     :param errors: what its backend raises when it can't do its work.
-    :param turns: held while a window is opened, where that takes more than one step.
     """
 
-    def __init__(
-        self,
-        cache: BaseCache,
-        errors: tuple[type[Exception], ...] = (),
-        turns: AbstractContextManager[object] | None = None,
-    ) -> None:
+    def __init__(self, cache: BaseCache, errors: tuple[type[Exception], ...] = ()) -> None:
         self._cache = cache
         self._errors = errors
-        self._turns = turns or nullcontext()
 
     @contextmanager
     def _reachable(self) -> Iterator[None]:
@@ -71,30 +63,31 @@ class CacheStore(Store):
             return bool(self._cache.delete(key))
 
     def mark(self, key: str, ttl: int) -> bool:
-        """Add the key, with the window's end and a nonce as its value.
-
-        Caches end a time to live up to a second early or late, so the end in the value
-        decides: who finds a window that is over must win a second ``add`` to open the next
-        one, on a key that names the old window by its nonce.
-        """
-        value = f"{time.time() + ttl} {secrets.token_hex(8)}"
-        with self._reachable(), self._turns:
-            if self._cache.add(key, value, timeout=ttl + 2 * ROUNDING):
-                return True
-            end, _, nonce = (text_of(self._cache.get(key)) or "").partition(" ")
-            if not has_ended(end) or not self._cache.add(f"{key}:{nonce}", "1", timeout=TRACE):
-                return False
-            return bool(self._cache.set(key, value, timeout=ttl + 2 * ROUNDING))
-
-
-class ExactStore(CacheStore):
-    """The same on a cache that ends a time to live to the instant, in the eyes of ``add``."""
-
-    def mark(self, key: str, ttl: int) -> bool:
         """Add the key for the time of the window."""
         with self._reachable():
             return bool(self._cache.add(key, "1", timeout=ttl))
 
+
+class SimpleStore(CacheStore):
+    """The four verbs on a SimpleCache, which ends a time to live up to a second early."""
+
+    def mark(self, key: str, ttl: int) -> bool:
+        """Add the key, with the window's end as its value.
+
+        That end decides. To look at it and to open the next window are two steps, and the key
+        may run out between them, so threads take turns.
+        """
+        end = str(time.time() + ttl)
+        with _TURNS:
+            if self._cache.add(key, end, timeout=ttl + ROUNDING):
+                return True
+            if not has_ended(text_of(self._cache.get(key))):
+                return False
+            return bool(self._cache.set(key, end, timeout=ttl + ROUNDING))
+
+
+#: Shared by all stores, as two of them may stand on one SimpleCache.
+_TURNS = threading.Lock()
 
 #: Why these caches can't be used, by the name of their class.
 _REFUSED = {
@@ -103,9 +96,6 @@ _REFUSED = {
     "MongoDbCache": "its add and delete let several callers win",
     "DynamoDbCache": "its add and delete let several callers win",
 }
-
-#: Shared by all stores: two of them may stand on one SimpleCache.
-_TURNS = threading.Lock()
 
 #: Keys that a SimpleCache must be able to hold, so that it doesn't evict live ones.
 MIN_THRESHOLD = 50_000
@@ -119,10 +109,9 @@ def store_for(cache: BaseCache | Store) -> Store:
     if isinstance(cache, Store):
         return cache
     if isinstance(cache, SQLiteCache):
-        return ExactStore(cache, (sqlite3.Error, OSError))
+        return CacheStore(cache, (sqlite3.Error, OSError))
     if isinstance(cache, SimpleCache):
-        # It rounds, so a window may run out between two steps of another thread.
-        return CacheStore(_roomy(cache), turns=_TURNS)
+        return SimpleStore(_roomy(cache))
     if isinstance(cache, RedisCache | ValkeyCache):
         return RedisStore(cache._write_client, cache.key_prefix, driver_errors())
     if isinstance(cache, MemcachedCache):
