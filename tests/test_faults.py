@@ -73,8 +73,10 @@ class Shop:
 
 
 @pytest.fixture
-def make_shop(make_app: Callable[..., Flask]) -> Iterator[Callable[..., Shop]]:
-    """Make shops where nobody has to wait for a code."""
+def make_shop(
+    request: pytest.FixtureRequest, make_app: Callable[..., Flask]
+) -> Iterator[Callable[..., Shop]]:
+    """Make shops where nobody has to wait for a code; each test's have a secret of their own."""
     outboxes = []
 
     def make(uri: str = "memory://", otp_auth: OTPAuth | None = None, **config: Any) -> Shop:
@@ -82,6 +84,7 @@ def make_shop(make_app: Callable[..., Flask]) -> Iterator[Callable[..., Shop]]:
             otp_auth,
             OTP_AUTH_STORAGE_URI=uri,
             **{
+                "SECRET_KEY": request.node.nodeid,
                 "OTP_AUTH_RESEND_INTERVAL": 0,
                 "OTP_AUTH_SEND_LIMITS": "1000/hour",
                 "OTP_AUTH_IP_GENERATE_LIMITS": "1000/hour",
