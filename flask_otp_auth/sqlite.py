@@ -26,17 +26,19 @@ if sys.platform != "win32":
 
 #: Whenever so many rows were written, so many expired ones at most are deleted of each table:
 #: more than were written, so that a backlog shrinks, and few enough to take milliseconds.
-SWEEP_EVERY, SWEEP_ROWS = 100, 200
+SWEEP_EVERY, SWEEP_ROWS = 50, 100
 
 # A row of otp_hit is the hits first to after - 1 on its key, or at time 0 a fixed window's count.
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
+BEGIN;
 CREATE TABLE IF NOT EXISTS otp_cache (key TEXT PRIMARY KEY, value, expires REAL);
 CREATE TABLE IF NOT EXISTS otp_hit (key TEXT, at REAL, first INTEGER, after INTEGER, expires REAL,
     PRIMARY KEY (key, at, first)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS otp_cache_expires ON otp_cache (expires);
 CREATE INDEX IF NOT EXISTS otp_hit_expires ON otp_hit (expires);
+COMMIT;
 """
 _SWEEPS = (
     "DELETE FROM otp_cache WHERE rowid IN (SELECT rowid FROM otp_cache WHERE expires < ? LIMIT ?)",
@@ -88,38 +90,49 @@ class _Pool:
         weakref.finalize(self, _close, self.pid, self.open)
 
     def is_at(self, path: str) -> bool:
+        """Tell whether the path leads to the file of the connections."""
         try:
             return _file_at(path) == self.file
         except OSError:
             return False
 
     def discard(self, connection: sqlite3.Connection) -> None:
+        """Close a connection, rolling back what it was at."""
         self.open.discard(connection)
         connection.close()
 
     def close_idle(self) -> None:
+        """Close the connections that are not in use."""
         with suppress(IndexError):
             while True:
                 self.discard(self.idle.pop())
 
 
+_inherited: list[set[sqlite3.Connection]] = []
+
+
 def _close(pid: int, connections: set[sqlite3.Connection]) -> None:
-    while connections and pid == os.getpid():
-        connections.pop().close()
+    """Close what a pool that is no more had open; in a child, keep it from being closed."""
+    if pid != os.getpid():
+        _inherited.append(connections)
+        return
+    for connection in connections:
+        connection.close()
 
 
 class Database:
     """One SQLite file, opened at first use and shared by all threads of a process.
 
     It works on after a fork, after :meth:`close`, and after its file was deleted or replaced
-    under it; then what was stored is lost. Its methods raise ``sqlite3.Error``.
+    under it; then what was stored is lost. What was written survives a crash of the process; if
+    the machine loses power, the last moments may be lost. Its methods raise ``sqlite3.Error``.
 
     :param path: the file. It and its folder are made if missing, for their owner only.
     :param timeout: seconds to wait for other writers before ``sqlite3.OperationalError``.
     """
 
     def __init__(self, path: str | os.PathLike[str], timeout: float = 5.0) -> None:
-        self.path = os.path.abspath(path)
+        self.path: str = os.path.abspath(path)
         self.timeout = timeout
         self._unswept = 0
         self._pool = _Pool()
@@ -182,21 +195,21 @@ class Database:
             pool.discard(connection)  # which also rolls back
             raise
         pool.idle.append(connection)
-        if pool is not self._pool:
-            pool.close_idle()
 
     def _sweep(self, connection: sqlite3.Connection, rows: int) -> None:
-        """Delete expired rows. Before the write: if this raises, nothing was written."""
+        """Delete some expired rows. Before the write: if this raises, nothing was written."""
         self._unswept += rows
         if self._unswept >= SWEEP_EVERY:
             self._unswept -= SWEEP_EVERY
-            for sweep in _SWEEPS:
-                connection.execute(sweep, (time.time(), SWEEP_ROWS))
+            bounds = (time.time(), SWEEP_ROWS)
+            swept = [connection.execute(sweep, bounds).rowcount for sweep in _SWEEPS]
+            if SWEEP_ROWS in swept:
+                # A backlog lies all over the file; to write back much of it at once takes long.
+                connection.execute("PRAGMA wal_checkpoint").fetchall()
 
     def _own_pool(self) -> _Pool:
         """Return this process's pool; one inherited through a fork is neither used nor closed."""
         if self._pool.pid != os.getpid():
-            _inherited.append(self._pool)
             self._pool = _Pool()
         return self._pool
 
@@ -286,7 +299,6 @@ def _locked(folder: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-_inherited: list[_Pool] = []  # or garbage collection would close their connections
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _opening = threading.Lock()  # held to open files, and through a fork
 
@@ -331,28 +343,32 @@ class SQLiteCache(BaseCache):
     :param default_timeout: seconds or a ``timedelta``; 0 means never.
     """
 
-    serializer = _JSON()
+    serializer: Any = _JSON()
 
     def __init__(
         self, path: str | os.PathLike[str] | Database, default_timeout: int | timedelta = 300
     ) -> None:
         super().__init__(default_timeout)
-        self.database = path if isinstance(path, Database) else Database(path)
+        self.database: Database = path if isinstance(path, Database) else Database(path)
 
     def get(self, key: str) -> Any:
+        """Return the value, ``None`` if there is none."""
         rows = self.database.read(_GET, (key, time.time()))
         return self._unpack(rows[0][0]) if rows else None
 
     def get_many(self, *keys: str) -> list[Any]:
+        """Return the values as of one moment, ``None`` where there is none."""
         places = ",".join("?" * len(keys))
         sql = f"SELECT key, value FROM otp_cache WHERE key IN ({places}) AND expires > ?"  # noqa: S608
         found = dict(self.database.read(sql, (*keys, time.time())))
         return [self._unpack(found[key]) if key in found else None for key in keys]
 
     def has(self, key: str) -> bool:
+        """Tell whether there is a value."""
         return bool(self.database.read(_GET, (key, time.time())))
 
     def set(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
+        """Write a value."""
         packed = self._pack(value)
         with self.database.writer() as connection:
             connection.execute(_SET, (key, packed, self._deadline(timeout)))
@@ -361,6 +377,7 @@ class SQLiteCache(BaseCache):
     def set_many(
         self, mapping: dict[str, Any], timeout: int | timedelta | None = None
     ) -> list[Any]:
+        """Write all values or, if this raises, none. Returns the keys."""
         packed = {key: self._pack(value) for key, value in mapping.items()}
         with self.database.transaction(rows=len(mapping)) as connection:
             expires = self._deadline(timeout)
@@ -368,27 +385,32 @@ class SQLiteCache(BaseCache):
         return list(mapping)
 
     def add(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
+        """Write a value if there is none; true for one caller until it expires or is deleted."""
         packed = self._pack(value)
         with self.database.writer() as connection:
             row = (key, packed, self._deadline(timeout), time.time())
             return connection.execute(_ADD, row).rowcount == 1
 
     def delete(self, key: str) -> bool:
+        """Delete a value; true for one caller, and for none if it has expired."""
         with self.database.writer() as connection:
             return connection.execute(_DELETE, (key, time.time())).rowcount == 1
 
     def delete_many(self, *keys: str) -> list[Any]:
+        """Delete all values or, if this raises, none. Returns the keys."""
         sql = "DELETE FROM otp_cache WHERE key = ?"
         with self.database.transaction(rows=len(keys)) as connection:
             connection.executemany(sql, [(key,) for key in keys])
         return list(keys)
 
     def clear(self) -> bool:
+        """Delete all values. Limits in the same file are kept."""
         with self.database.writer() as connection:
             connection.execute("DELETE FROM otp_cache")
         return True
 
     def inc(self, key: str, delta: int = 1) -> int:
+        """Add to a number, 0 if there is none, and start its default time-out anew."""
         with self.database.transaction() as connection:
             rows = connection.execute(_GET, (key, time.time())).fetchall()
             value: int = ((self._unpack(rows[0][0]) if rows else None) or 0) + delta
@@ -396,6 +418,7 @@ class SQLiteCache(BaseCache):
         return value
 
     def dec(self, key: str, delta: int = 1) -> int:
+        """Subtract as :meth:`inc` adds."""
         return self.inc(key, -delta)
 
     def _pack(self, value: Any) -> str | bytes:
@@ -417,41 +440,47 @@ class SQLiteLimitStorage(Storage, MovingWindowSupport):
     :param wrap_exceptions: raise ``limits.errors.StorageError`` in place of ``sqlite3.Error``.
     """
 
-    STORAGE_SCHEME = None
+    STORAGE_SCHEME: list[str] | None = None
 
     def __init__(
         self, path: str | os.PathLike[str] | Database, wrap_exceptions: bool = False
     ) -> None:
         super().__init__(None, wrap_exceptions=wrap_exceptions)
-        self.database = path if isinstance(path, Database) else Database(path)
+        self.database: Database = path if isinstance(path, Database) else Database(path)
 
     @property
     def base_exceptions(self) -> type[Exception]:
+        """What the methods raise unless it is wrapped."""
         return sqlite3.Error
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        """Add to the count of a fixed window, which the first one opens, and return it."""
         with self.database.transaction() as connection:
             hits = {"key": key, "expiry": expiry, "amount": amount, "now": time.time()}
             connection.execute(_INCR, hits)
             return int(connection.execute(_COUNT, (key, 0)).fetchall()[0][0])
 
     def get(self, key: str) -> int:
+        """Return the count of a fixed window, 0 if none is open."""
         return next((count for count, _ in self._count(key)), 0)
 
     def get_expiry(self, key: str) -> float:
+        """Return when a fixed window ends, seconds since the epoch; now, if none is open."""
         return next((expires for _, expires in self._count(key)), time.time())
 
     def _count(self, key: str) -> list[tuple[int, float]]:
         return self.database.read(_COUNT, (key, time.time()))
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Take ``amount`` from a moving window; false if it hasn't so much."""
         if amount < 1:
-            return True
+            return self.get_moving_window(key, limit, expiry)[1] + amount <= limit
         with self.database.writer() as connection:
             hits = {"key": key, "expiry": expiry, "amount": amount, "now": time.time()}
             return connection.execute(_ACQUIRE, {**hits, "limit": limit}).rowcount == 1
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """Return when the window's oldest hit was, now if it has none, and how many it has."""
         now = time.time()
         rows = self.database.read(_WINDOW, {"key": key, "since": now - expiry})
         return next(((at, after - first) for at, first, after in rows), (now, 0))
@@ -465,9 +494,11 @@ class SQLiteLimitStorage(Storage, MovingWindowSupport):
             return False
 
     def reset(self) -> int:
+        """Delete all limits, and return how many rows these were."""
         with self.database.writer() as connection:
             return connection.execute("DELETE FROM otp_hit").rowcount
 
     def clear(self, key: str) -> None:
+        """Delete the windows of a key."""
         with self.database.writer() as connection:
             connection.execute("DELETE FROM otp_hit WHERE key = ?", (key,))
