@@ -26,6 +26,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
+import cachelib
+import limits
 import pytest
 from flask import Flask
 
@@ -36,8 +38,8 @@ from flask_otp_auth.testing import Outbox
 #: Seconds after which a worker that waits for the others gives up.
 PATIENCE = 60
 
-#: Where the package's functions stand, and at how many of their returns a thread gives way.
-PACKAGE = str(Path(flask_otp_auth.__file__).parent)
+#: Where the package and its storages stand, and at how many of their returns a thread gives way.
+PACKAGES = tuple(str(Path(p.__file__).parent) for p in (flask_otp_auth, cachelib, limits))
 JOSTLING = 0.1
 
 #: Budgets out of the way, except where a contest is about one of them.
@@ -336,11 +338,11 @@ def race(
 
 
 def jostle(frame: FrameType, event: str, argument: object) -> None:
-    """Let another thread go first, now and then, when a function of the package returns.
+    """Let another thread go first, now and then, when a function of the packages returns.
 
     Left alone, threads seldom meet between two steps that ought to be one.
     """
-    if event != "return" or not frame.f_code.co_filename.startswith(PACKAGE):
+    if event != "return" or not frame.f_code.co_filename.startswith(PACKAGES):
         return
     if random.random() < JOSTLING:
         time.sleep(0)
