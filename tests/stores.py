@@ -171,7 +171,7 @@ class Sentinel:
     def master_port(self) -> int:
         """Return the port of the server that is the master in the Sentinel's eyes."""
         with redis.Redis(port=self.sentinel.port, decode_responses=True) as client:
-            return int(client.sentinel_get_master_addr_by_name("shop")[1])
+            return int(client.sentinel_master("shop")["port"])
 
     def _knows_replica(self) -> bool:
         with redis.Redis(port=self.sentinel.port, decode_responses=True) as client:
