@@ -425,7 +425,12 @@ class SQLiteCache(BaseCache):
         return value if isinstance(value, str) else self.serializer.dumps(value)
 
     def _unpack(self, packed: str | bytes) -> Any:
-        return packed if isinstance(packed, str) else self.serializer.loads(packed)
+        if isinstance(packed, str):
+            return packed
+        try:
+            return self.serializer.loads(packed)
+        except (RecursionError, TypeError, ValueError):
+            return None  # somebody else's, and it must not upset whoever comes across it
 
     def _deadline(self, timeout: int | timedelta | None) -> float:
         timeout = self.default_timeout if timeout is None else timeout

@@ -296,8 +296,7 @@ class TestSQLiteCache:
         cache.serializer = Reversed()
         cache.set("a", [1, 2])
         assert cache.get("a") == [1, 2]
-        with pytest.raises(ValueError, match=r"Extra data|Expecting"):
-            SQLiteCache(database).get("a")
+        assert SQLiteCache(database).get("a") is None
 
     def test_the_file_outlives_the_cache(self, path: Path) -> None:
         for found in (None, "1"):
