@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 
 from . import codes
 from .errors import InvalidData, Unavailable
@@ -32,7 +31,7 @@ GRACE_ATTEMPTS = 3
 AFTERLIFE = 60
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Subject:
     """What a code is for; a code of one subject never works for another."""
 
@@ -72,7 +71,7 @@ class Challenge:
         """The deadline as an aware time in UTC."""
         return datetime.fromtimestamp(self.deadline, UTC)
 
-    @cached_property
+    @property
     def key(self) -> str:
         """The key that a right guess takes."""
         return _key(self.tag, self.subject.purpose, self.id)
@@ -80,7 +79,8 @@ class Challenge:
     @property
     def tickets(self) -> list[str]:
         """The keys of which each guess takes one."""
-        return [f"{self.key}:{number}" for number in range(self.attempts)]
+        key = self.key
+        return [f"{key}:{number}" for number in range(self.attempts)]
 
 
 def check_id(challenge_id: object, *, required: bool = False) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from flask_limiter import Limiter
@@ -137,6 +138,7 @@ def strategy_of(limiter: Limiter) -> RateLimiter:
     return type(limiter.limiter)(limiter.storage)
 
 
+@lru_cache(maxsize=1024)
 def address_bucket(address: str | None) -> str:
     """Return what counts as one address: an IPv4 address or an IPv6 /64 (RFC 6177).
 
