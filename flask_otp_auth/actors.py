@@ -36,7 +36,7 @@ def _active(actor: Any | None) -> Any | None:
     return actor if actor is not None and is_active(actor) else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ActorType:
     """One registered actor type.
 

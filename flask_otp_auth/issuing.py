@@ -5,7 +5,7 @@ identifier gets a decoy, a challenge that no code can answer.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import codes, signals
@@ -36,7 +36,7 @@ class Issued:
     :ivar resend_after: seconds after which another one can be asked for.
     """
 
-    challenge: str
+    challenge: str = field(repr=False)
     expires_in: int
     resend_after: int
 

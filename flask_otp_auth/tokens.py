@@ -40,7 +40,7 @@ _COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _MAX_NUMBER = 2**53
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Claims:
     """What a verified token or session says.
 
