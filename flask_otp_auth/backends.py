@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cachelib import MemcachedCache, RedisCache
+from cachelib import BaseCache, MemcachedCache, RedisCache
 from limits.storage import Storage
 
 from .clients import MemcachedLimitStorage, memcached_client, redis_storage
@@ -46,6 +46,21 @@ def backend_for(uri: str, instance_path: str) -> Backend:
     if scheme.startswith("redis"):
         return _redis(uri)
     return _sqlite(os.path.join(instance_path, uri.removeprefix("sqlite:///")))
+
+
+def open_store(backend: Backend, cache: BaseCache | Store | None) -> Store:
+    """Open the store of codes; if it can't be reached yet, one that is opened at first contact.
+
+    :param cache: the app's own, in place of the backend's.
+    :raises ConfigError: if it doesn't keep its promises.
+    """
+    own = None if cache is None else store_for(cache)
+    store = LazyStore(backend.open_store if own is None else lambda: own)
+    try:
+        return store.connect()
+    except Unavailable as error:
+        logger.warning("the storage can't be reached yet: %s", error.__cause__ or "refused")
+        return store
 
 
 def _sqlite(path: str) -> Backend:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from . import codes
 from .errors import InvalidData, Unavailable
 from .keys import Keys, Names, Seal, is_past
-from .store import Store
+from .verbs import Store
 
 LOGIN = "login"
 REGISTRATION = "registration"

@@ -9,14 +9,16 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from blinker import NamedSignal
 from flask import Flask
 
 from . import signals
 from .challenges import LOGIN, REGISTRATION
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
@@ -121,8 +123,10 @@ class ProcessPool:
     def __init__(self) -> None:
         self._pools: dict[int, ThreadPoolExecutor] = {}
 
-    def get(self) -> ThreadPoolExecutor:
+    def get(self) -> "ThreadPoolExecutor":
         """Return this process's pool."""
+        from concurrent.futures import ThreadPoolExecutor  # here: many processes deliver nothing
+
         # A pool starts no thread before its first job, so one that loses here costs nothing.
         return self._pools.get(os.getpid()) or self._pools.setdefault(
             os.getpid(), ThreadPoolExecutor(WORKERS, "otp-auth-delivery")

@@ -9,19 +9,19 @@ from typing import Any
 from cachelib import BaseCache
 from flask import Blueprint, Flask
 from flask_limiter import Limiter
+from limits.storage import Storage
 from limits.strategies import RateLimiter
 
 from .actors import Actors, ActorStore, ActorType
 from .answers import render
 from .audit import Audit
-from .backends import Backend, LazyStore, backend_for
 from .breaker import Breaker
 from .challenges import Challenges, Rights
 from .cli import otp
 from .config import PREFIX, Settings, secrets_of
 from .credentials import ClaimsLoader, Credentials
 from .delivery import Delivery, Executor, threads_are_missing
-from .errors import ConfigError, RequestError, Unavailable
+from .errors import ConfigError, RequestError
 from .flows import Flows
 from .identifiers import Kind
 from .issuing import Issued, Issuing
@@ -30,8 +30,8 @@ from .limits import Limits, strategy_for, strategy_of
 from .revocations import Revocations
 from .signing import symmetric_keys
 from .state import EXTENSION, State, current_state
-from .store import Store, store_for
 from .tokens import TokenIssuer
+from .verbs import Store
 from .views import build_blueprint
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
@@ -122,10 +122,13 @@ class OTPAuth:
             app.register_blueprint(self.blueprint, url_prefix=settings.url_prefix)
 
     def _build(self, app: Flask, settings: Settings) -> State:
+        # Here, as storages and what they build on take longer to import than all the rest.
+        from .backends import backend_for, open_store
+
         keys = Keys.derive(secrets_of(app.config))
         backend = backend_for(settings.storage_uri, app.instance_path)
-        store = self._open_store(backend)
-        limits = Limits(self._strategy(backend), keys)
+        store = open_store(backend, self._cache)
+        limits = Limits(self._strategy(backend.open_limits), keys)
         audit_names = Names(keys.audit)
         emit = Audit(Delivery(app, self._executor, _inline(app, settings)), audit_names)
         breaker = Breaker(limits, settings.global_failure_limit, emit)
@@ -151,19 +154,10 @@ class OTPAuth:
         flows = Flows(actors, challenges, limits, credentials, emit, breaker)
         return State(settings, actors, limits, emit, audit_names, credentials, issuing, flows)
 
-    def _open_store(self, backend: Backend) -> Store:
-        own = None if self._cache is None else store_for(self._cache)
-        store = LazyStore(backend.open_store if own is None else lambda: own)
-        try:
-            return store.connect()
-        except Unavailable as error:
-            logger.warning("the storage can't be reached yet: %s", error.__cause__ or "refused")
-            return store
-
-    def _strategy(self, backend: Backend) -> Callable[[], RateLimiter]:
+    def _strategy(self, open_limits: Callable[[], Storage]) -> Callable[[], RateLimiter]:
         limiter = self._limiter
         if limiter is None:
-            return lambda: strategy_for(backend.open_limits())
+            return lambda: strategy_for(open_limits())
         strategy = strategy_of(limiter)
         return lambda: strategy
 

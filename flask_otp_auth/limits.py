@@ -24,7 +24,6 @@ from limits.strategies import (
     SlidingWindowCounterRateLimiter,
 )
 
-from .clients import driver_errors
 from .errors import ConfigError, Unavailable
 from .keys import Keys, Names
 from .values import Limit
@@ -93,6 +92,8 @@ class Limits:
         errors = storage.base_exceptions
         known = errors if isinstance(errors, tuple) else (errors,)
         # The storage itself doesn't know all that its driver raises.
+        from .clients import driver_errors  # here: not each app has a driver
+
         errors = (*known, StorageError, *driver_errors())
         self._contacts.append(_Contact(strategy, turns, errors))
         return self._contacts[0]  # for all threads that came here together, or each had its own

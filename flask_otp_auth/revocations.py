@@ -4,8 +4,8 @@ import time
 
 from .codes import short_hash
 from .keys import Keys, Names
-from .store import Store
 from .tokens import Claims
+from .verbs import Store
 
 
 class Revocations:
