@@ -5,6 +5,7 @@
 #   make test ARGS=tests/x.py   a part of it, without the coverage floor
 #   make lint                   everything that reads the code without running it
 #   make bench                  the package beside a bare minimum; docs/performance.md has more
+#   make mutate                 which changes of the rules no test would notice; docs/mutation.md
 #   make audit                  known vulnerabilities in what is installed
 #   make dist                   the wheel, in dist/
 #   make clean                  away with all of it
@@ -21,7 +22,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run test lint bench audit dist clean
+.PHONY: run test lint bench mutate audit dist clean
 
 run: $(VENV)/.run
 	$(PY) example_app.py
@@ -44,6 +45,12 @@ lint: $(VENV)/.run $(VENV)/.lint
 bench: $(VENV)/.test
 	$(PY) -m benchmarks.run $(ARGS)
 
+# Not part of what runs for each change: it takes a quarter of an hour. ARGS picks mutants, such as
+# 'flask_otp_auth.codes.*'. The results stay in mutants/ until make clean.
+mutate: $(VENV)/.test $(VENV)/.mutate
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" mutmut run --max-children 2 $(ARGS)
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" mutmut results
+
 # Not part of lint: its answer depends on the day and on a vulnerability service that a closed
 # network may not reach. --strict makes "could not look it up" a failure, not a clean bill.
 audit: $(VENV)/.run $(VENV)/.audit
@@ -56,7 +63,7 @@ dist: $(VENV)/.pip
 	$(PY) -m pip --disable-pip-version-check wheel -qq --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache \
+	rm -rf $(VENV) build dist mutants *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache \
 	    .ruff_cache .import_linter_cache .hypothesis
 
 # Stamps, each made when its step has succeeded. pip knows --group since 25.1, and a new venv
@@ -78,6 +85,10 @@ $(VENV)/.test: $(VENV)/.run
 
 $(VENV)/.lint: $(VENV)/.pip pyproject.toml
 	$(PIP) --group lint
+	touch $@
+
+$(VENV)/.mutate: $(VENV)/.pip pyproject.toml
+	$(PIP) --group mutate
 	touch $@
 
 $(VENV)/.audit: $(VENV)/.pip pyproject.toml
