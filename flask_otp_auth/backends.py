@@ -10,9 +10,10 @@ from cachelib import BaseCache, MemcachedCache, RedisCache
 from limits.storage import Storage
 
 from .clients import MemcachedLimitStorage, memcached_client, redis_storage
+from .database import Database
 from .errors import ConfigError, Unavailable
 from .memory import MemoryCache, MemoryLimitStorage
-from .sqlite import Database, SQLiteCache, SQLiteLimitStorage
+from .sqlite import SQLiteCache, SQLiteLimitStorage
 from .store import Store, probe, store_for
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
@@ -24,10 +25,12 @@ class Backend:
 
     :ivar open_store: opens the store of codes.
     :ivar open_limits: opens the storage of limits.
+    :ivar rest: closes what must not be open in a process that forks.
     """
 
     open_store: Callable[[], Store]
     open_limits: Callable[[], Storage]
+    rest: Callable[[], None] = lambda: None
 
 
 def backend_for(uri: str, instance_path: str) -> Backend:
@@ -61,11 +64,18 @@ def open_store(backend: Backend, cache: BaseCache | Store | None) -> Store:
     except Unavailable as error:
         logger.warning("the storage can't be reached yet: %s", error.__cause__ or "refused")
         return store
+    finally:
+        backend.rest()
 
 
 def _sqlite(path: str) -> Backend:
     database = Database(path)
-    return Backend(lambda: store_for(SQLiteCache(database)), lambda: SQLiteLimitStorage(database))
+    return Backend(
+        lambda: store_for(SQLiteCache(database)),
+        lambda: SQLiteLimitStorage(database),
+        # uWSGI forks without telling Python, and SQLite's connections don't survive that.
+        database.close,
+    )
 
 
 def _redis(uri: str) -> Backend:

@@ -494,3 +494,15 @@ def test_a_token_of_one_route_is_taken_by_the_others(otp_auth: OTPAuth) -> None:
         Api(client).generate(ADA)
     token = Api(client).authenticate(outbox.last.otp, ADA).get_json()["token"]
     assert client.post("/auth/token/revoke", headers=bearer(token)).status_code == 200
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc to look into")
+def test_no_connection_to_sqlite_is_open_when_a_server_forks(
+    make_app: Callable[..., Flask], tmp_path: Path
+) -> None:
+    """Servers that fork in C, as uWSGI does, tell no hook of Python's about it."""
+    codes = tmp_path / "codes.sqlite3"
+    make_app(OTP_AUTH_STORAGE_URI=f"sqlite:///{codes}")
+    opened = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert codes.exists()
+    assert not [path for path in opened if path.name.startswith(codes.name)]

@@ -34,8 +34,9 @@ from limits.errors import ConfigurationError, StorageError
 from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 
-from flask_otp_auth import sqlite
-from flask_otp_auth.sqlite import SWEEP_ROWS, Database, SQLiteCache, SQLiteLimitStorage
+from flask_otp_auth import database as original
+from flask_otp_auth.database import SWEEP_ROWS, Database
+from flask_otp_auth.sqlite import SQLiteCache, SQLiteLimitStorage
 
 #: Seconds after which a worker gives up waiting for the others.
 PATIENCE = 60
@@ -408,15 +409,15 @@ class TestDatabase:
     ) -> None:
         monkeypatch.setattr(sys, "platform", "win32")
         module = load_again(monkeypatch)
-        cache = module.SQLiteCache(path)
-        assert cache.add("a", "1")
-        assert cache.get("a") == "1"
-        cache.database.close()
+        with closing(module.Database(path)) as another:
+            with another.writer() as connection:
+                connection.execute("INSERT INTO otp_cache VALUES ('a', '1', 1e999)")
+            assert another.read("SELECT value FROM otp_cache", ()) == [("1",)]
 
 
 def load_again(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return a second copy of the module, which finds the platform as it is now."""
-    spec = importlib.util.spec_from_file_location("another_sqlite", sqlite.__file__)
+    spec = importlib.util.spec_from_file_location("another", original.__file__)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
