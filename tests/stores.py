@@ -1,6 +1,7 @@
 """Real servers that keep codes and limits, each on a free port and in a folder of its own."""
 
 import os
+import random
 import selectors
 import shutil
 import signal
@@ -16,13 +17,21 @@ from typing import Any, cast
 import pymemcache
 import pytest
 import redis
-from servers import PATIENCE, Server, free_port, until
+from servers import PATIENCE, Server, until
 
 #: A replica is given the data as soon as it asks, not seconds later.
 AT_ONCE = ("--repl-diskless-sync-delay", "0")
 
 #: Milliseconds after which Sentinels and Cluster nodes give up a server that doesn't answer.
 GIVE_UP = 500
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, of those that no connection is given as its own."""
+    while True:
+        port = random.randrange(20_000, 32_768)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def installed(program: str) -> str:

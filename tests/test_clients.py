@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from limits import parse_many
 from limits.strategies import MovingWindowRateLimiter, SlidingWindowCounterRateLimiter
-from servers import at_once, free_port, until
-from stores import KINDS, Memcached, Proxy, Redis, Sentinel, Storages
+from servers import at_once, until
+from stores import KINDS, Memcached, Proxy, Redis, Sentinel, Storages, free_port
 
 from flask_otp_auth import ConfigError, Unavailable
 from flask_otp_auth.backends import backend_for

@@ -18,12 +18,13 @@ from conftest import ADA, BOB, Api, Customers, Ear, wrong
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from servers import free_port, until
-from stores import KINDS, Cluster, Memcached, Proxy, Redis, Sentinel, Storage, Storages
+from servers import until
+from stores import KINDS, Cluster, Memcached, Proxy, Redis, Sentinel, Storage, Storages, free_port
 from werkzeug.test import TestResponse
 
 from flask_otp_auth import OTPAuth
-from flask_otp_auth.sqlite import Database, SQLiteCache
+from flask_otp_auth.database import Database
+from flask_otp_auth.sqlite import SQLiteCache
 from flask_otp_auth.testing import Outbox
 
 UNAVAILABLE = (503, {"type": "unavailable", "message": "The service is temporarily unavailable."})
