@@ -119,6 +119,34 @@ def test_asvs_11_4_1_a_value_lets_in_at_its_own_key_only(
     assert swapping.failed(tries=60)
 
 
+def test_asvs_11_4_1_a_whole_challenge_moved_lets_in_nowhere_else(
+    attack: Callable[[str], Attack],
+) -> None:
+    """OWASP ASVS 5.0, 11.4.1: moved with all its tickets, a code of Eve's is still Eve's.
+
+    The attacker knows how keys are built, and Ada's hashed name from her keys.
+    """
+    app, _, store, customers = open_shop()
+    customers.add("eve@evil.example")
+    api = Api(app.test_client())
+    moving = attack("cache: whole challenges with their tickets moved to somebody else's keys")
+    with Outbox(app) as outbox:
+        for ask, who in ((api.generate, "eve@evil.example"), (api.pre_register, BOB)):
+            store.items.clear()
+            api.generate(ADA)
+            tag = next(iter(store.items)).split("{")[1].split("}")[0]
+            store.items.clear()
+            ask(who)
+            for key, value in list(store.items.items()):
+                name = f"{key.split('{')[0]}{{{tag}}}{key.split('}')[1]}"
+                for purpose in ("login", "registration", "grace"):
+                    moved = name.replace(":registration", ":login").replace(":login", f":{purpose}")
+                    store.items[moved] = value
+            for verb in (api.verify, api.authenticate):
+                moving.tried(verb(outbox.last.otp, ADA).status_code != 400)
+    assert moving.failed(tries=4)
+
+
 def test_asvs_6_5_1_an_older_value_brings_no_code_back(attack: Callable[[str], Attack]) -> None:
     """OWASP ASVS 5.0, 6.5.1: what was overwritten may come back; what was taken is gone."""
     app, _, store, _ = open_shop(OTP_AUTH_RESEND_INTERVAL=0, OTP_AUTH_VERIFY_LIMITS="90/day")
