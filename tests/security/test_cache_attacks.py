@@ -78,9 +78,10 @@ def test_asvs_1_5_2_a_forged_challenge_opens_nothing(attack: Callable[[str], Att
     with Outbox(app) as outbox:
         challenge = api.generate().get_json()["challenge"]
         before = dict(store.items)
-        other = next(value for value in before.values() if value != "1")
-    sealed = [key for key, value in before.items() if value != "1"]
-    for forgery in forgeries(other, other.replace("a", "b")):
+        sealed = [key for key, value in before.items() if value != "1"]
+        api.generate(BOB)
+        other = next(v for k, v in store.items.items() if v != "1" and k not in before)
+    for forgery in forgeries(before[sealed[0]], other):
         store.items.update(dict.fromkeys(sealed, forgery))
         for fields in ({}, {"challenge": challenge}):
             answer = api.verify(outbox.last.otp, **fields)
