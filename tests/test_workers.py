@@ -19,27 +19,57 @@ TESTS = Path(__file__).parent
 WORKERS = 3
 KILLED = 3
 
+#: What gunicorn and uWSGI print.
+STARTED = r"(?:Booting worker with pid: |spawned uWSGI worker \d+ \(pid: )(\d+)"
+
 #: Seconds that a client waits for a code. If its worker was killed, none will come.
 DELIVERY = 5
 
-SYNC = ["--preload"]
-THREADS = ["--preload", "-k", "gthread", "--threads", "4"]
-GREEN = ["-k", "gevent"]
-GREEN_PRELOADED = ["-k", "gevent", "--preload"]
+Command = Callable[[str], list[str]]
+
+
+def gunicorn(*options: str) -> Command:
+    """Return how to start the app under gunicorn at an address."""
+    # A worker that is told to stop while it starts doesn't hear it.
+    patience = ("--graceful-timeout", "5")
+    start = [sys.executable, "-m", "gunicorn", "-w", str(WORKERS), "--chdir", str(TESTS), *patience]
+    return lambda address: [*start, *options, "--bind", address, "wsgi:app"]
+
+
+def uwsgi(*options: str) -> Command:
+    """Return how to start it under uWSGI, which forks behind Python's back."""
+    program = str(Path(sys.executable).parent / "uwsgi")
+    place = ["--chdir", str(TESTS), "--home", sys.prefix, "--wsgi-file", "wsgi.py"]
+    start = [program, "--master", "--die-on-term", "--need-app", "-p", str(WORKERS), *place]
+    return lambda address: [*start, "--callable", "app", *options, "--http-socket", address]
+
+
+PRELOADED = gunicorn("--preload", "-k", "gthread", "--threads", "4")
+
+#: How the app is served, with the storages that this is tried on.
+SERVERS = [
+    ("gunicorn, preloaded", gunicorn("--preload"), ["redis"]),
+    ("threads", PRELOADED, ["sqlite", "redis", "memcached"]),
+    ("gevent", gunicorn("-k", "gevent"), ["redis"]),
+    (
+        "gevent, preloaded",
+        gunicorn("-k", "gevent", "--preload"),
+        ["sqlite", "memcached", "cluster"],
+    ),
+    ("uWSGI, no threads", uwsgi(), ["sqlite", "memcached"]),
+    ("uWSGI, threads", uwsgi("--enable-threads", "--threads", "2"), ["redis"]),
+]
 
 
 class Shop:
     """The app of :mod:`wsgi` on some workers, and the codes that it has sent."""
 
-    def __init__(self, folder: Path, uri: str, options: list[str]) -> None:
+    def __init__(self, folder: Path, uri: str, command: Command) -> None:
         port = free_port()
         self._codes = folder / "codes.txt"
         self._codes.touch()
-        own = ["-w", str(WORKERS), "--bind", f"127.0.0.1:{port}", "--chdir", str(TESTS)]
-        # A worker that is told to stop while it starts doesn't hear it.
-        command = [sys.executable, "-m", "gunicorn", *own, "--graceful-timeout", "5", *options]
         settings = {"OTP_AUTH_STORAGE_URI": uri, "CODES": str(self._codes)}
-        self.server = Server([*command, "wsgi:app"], folder, port, **settings)
+        self.server = Server(command(f"127.0.0.1:{port}"), folder, port, **settings)
 
     def generate(self, identifier: str) -> str | None:
         """Ask for a code; return it, or ``None`` if the worker was killed."""
@@ -72,14 +102,15 @@ class Shop:
 
     def started(self, count: int) -> list[int]:
         """Wait until so many workers have been started, and return their ids, the newest last."""
-        return [int(pid) for pid in self.server.printed(r"Booting worker with pid: (\d+)", count)]
+        pids = self.server.printed(STARTED, count)
+        return [int(pid) for pid in pids]
 
 
 @pytest.fixture
 def make_shop(tmp_path: Path, storages: Storages) -> Callable[..., Shop]:
-    def make(kind: str, options: list[str]) -> Shop:
+    def make(kind: str, command: Command) -> Shop:
         on_disk = f"sqlite:///{tmp_path}/codes.sqlite3"
-        return Shop(tmp_path, on_disk if kind == "sqlite" else storages[kind].uri, options)
+        return Shop(tmp_path, on_disk if kind == "sqlite" else storages[kind].uri, command)
 
     return make
 
@@ -96,32 +127,27 @@ def sign_in(shop: Shop, identifier: str) -> list[int | None]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        ("sqlite", THREADS), ("sqlite", GREEN_PRELOADED),
-        ("redis", SYNC), ("redis", THREADS), ("redis", GREEN),
-        ("memcached", THREADS), ("memcached", GREEN_PRELOADED),
-        ("cluster", THREADS), ("cluster", GREEN_PRELOADED),
-    ],
-    ids=lambda value: value if isinstance(value, str) else " ".join(value),
-)  # fmt: skip
+    ("name", "command", "kind"),
+    [(name, command, kind) for name, command, kinds in SERVERS for kind in kinds],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_each_code_is_used_once(
-    make_shop: Callable[..., Shop], kind: str, options: list[str]
+    make_shop: Callable[..., Shop], name: str, command: Command, kind: str
 ) -> None:
-    shop = make_shop(kind, options)
+    shop = make_shop(kind, command)
     with shop.server, ThreadPoolExecutor(8) as clients:
         shop.started(WORKERS)
         statuses = list(clients.map(lambda identifier: sign_in(shop, identifier), new(20)))
     assert [sorted(pair) for pair in statuses] == [[200, 400]] * 20
     # A green worker may take all there is; of the others none can.
-    assert "gevent" in options or len({line.split()[2] for line in shop.sent()}) > 1
+    assert "gevent" in name or len({line.split()[2] for line in shop.sent()}) > 1
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis", "memcached"])
 def test_killed_workers_take_no_code_with_them_and_give_none_away(
     make_shop: Callable[..., Shop], kind: str
 ) -> None:
-    shop = make_shop(kind, THREADS)
+    shop = make_shop(kind, PRELOADED)
     with shop.server, ThreadPoolExecutor(8) as clients:
         kept = {identifier: shop.generate(identifier) for identifier in new(10)}
         running = threading.Event()
