@@ -185,7 +185,7 @@ def test_an_unencoded_payload_is_refused_in_its_own_form_too(
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"null", b'"text"', b"1", b"\xff", b"[" * 100_000, b"1" * 5000],
-    ids=lambda content: content[:8],
+    ids=lambda content: ascii(content[:8]).replace("\\", ""),  # mutmut can't pass a backslash on
 )
 def test_what_is_no_json_object_is_refused(
     app: Flask, client: FlaskClient, forger: Forger, part: str, content: bytes
