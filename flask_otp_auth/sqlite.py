@@ -18,6 +18,8 @@ from limits.storage import MovingWindowSupport, Storage
 from .database import Database
 
 _GET = "SELECT value FROM otp_cache WHERE key = ? AND expires > ?"
+_GET_MANY = """SELECT key, value FROM otp_cache
+    WHERE key IN (SELECT value FROM json_each(?)) AND expires > ?"""
 _SET = """INSERT INTO otp_cache VALUES (?, ?, ?)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires"""
 _ADD = f"{_SET} WHERE expires <= ?"
@@ -75,9 +77,7 @@ class SQLiteCache(BaseCache):
 
     def get_many(self, *keys: str) -> list[Any]:
         """Return the values as of one moment, ``None`` where there is none."""
-        places = ",".join("?" * len(keys))
-        sql = f"SELECT key, value FROM otp_cache WHERE key IN ({places}) AND expires > ?"  # noqa: S608
-        found = dict(self.database.read(sql, (*keys, time.time())))
+        found = dict(self.database.read(_GET_MANY, (json.dumps(keys), time.time())))
         return [self._unpack(found[key]) if key in found else None for key in keys]
 
     def has(self, key: str) -> bool:
