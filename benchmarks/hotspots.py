@@ -107,7 +107,7 @@ def serve(app: Flask, requests: Iterable[Environ]) -> None:
     for environ in requests:
         answer = app.wsgi_app(environ, _start_response)
         b"".join(answer)
-        answer.close()  # type: ignore[attr-defined]
+        answer.close()  # type: ignore[attr-defined] # not in the stubs
 
 
 def _start_response(*_: object) -> Any:
@@ -124,7 +124,7 @@ def _profiled(app: Flask, size: int, lines: int) -> None:
 
 
 def _rows(profiler: cProfile.Profile, count: int) -> Iterable[list[str]]:
-    for function, (_, calls, own, total, _) in pstats.Stats(profiler).stats.items():  # type: ignore[attr-defined]
+    for function, (_, calls, own, total, _) in pstats.Stats(profiler).stats.items():  # type: ignore[attr-defined] # not in the stubs
         path, line, name = function
         place = f"{'/'.join(path.split('/')[-2:])}:{line} {name}" if line else name
         yield [

@@ -124,7 +124,7 @@ class TestURI:
             ("", 2, 1000),
             ("?socket_timeout=7&max_connections=3", 7, 3),
         ):
-            pool = backend_for(uri + query, "").open_limits().storage.connection_pool  # type: ignore[attr-defined]
+            pool = backend_for(uri + query, "").open_limits().storage.connection_pool  # type: ignore[attr-defined] # not in the stubs
             assert pool.connection_kwargs["socket_timeout"] == timeout
             assert pool.connection_kwargs["socket_connect_timeout"] == 2
             assert pool.connection_kwargs["retry"].get_retries() == 0
@@ -167,30 +167,6 @@ class TestCredentials:
         open_store(f"{storage.uri}/3").put({"in-database-3": "1"}, 60)
         with redis.Redis(port=storage.master.port, db=3) as client:
             assert client.exists("in-database-3")
-
-
-#: All that the extension asks of Redis; docs/deploy.md has it, too.
-COMMANDS = (
-    "+eval +evalsha +script|load +info +mget +get +set +del +ping +lindex +lpush +ltrim +expire"
-)
-
-
-def test_a_user_with_few_rights_is_enough(storages: Storages) -> None:
-    """A database user of the app's own, who can read neither other keys nor the configuration."""
-    server = storages["redis"]
-    server.ask(
-        "ACL", "SETUSER", "least", "on", ">secret", "~otp_auth:*", "~LIMITS:*", *COMMANDS.split()
-    )
-    backend = backend_for(f"redis://least:secret@127.0.0.1:{server.port}", "")
-    assert probe(backend.open_store()) is None
-    limits = Limits(lambda: strategy_for(backend.open_limits()), Keys.derive([b"least"]))
-    budget = tuple(parse_many("1/hour"))
-    assert [limits.hit(budget, "a"), limits.has_left(budget, "a"), limits.hit(budget, "a")] == [
-        True,
-        False,
-        False,
-    ]
-    assert limits.retry_after(budget, "a") > 3500
 
 
 class TestTLS:
