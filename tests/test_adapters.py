@@ -1,7 +1,9 @@
 """The four verbs on real servers: Redis, Redis behind a Sentinel, a Redis Cluster, Memcached."""
 
 import multiprocessing
+import os
 import pickle
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -368,6 +370,27 @@ class TestFork:
         assert busy(store, key)
         assert all(forked(4, lambda number: busy(store, f"{key}:{number}", threads=2)))
         assert busy(store, key)
+
+    def test_threads_of_a_new_process_leave_its_parents_connections_once(
+        self, pool: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, key: str
+    ) -> None:
+        """Or a second thread would close what the first has opened since."""
+        closed: list[int] = []
+
+        class Slow(pymemcache.PooledClient):
+            def close(self) -> None:
+                closed.append(1)
+                if len(closed) == 1:
+                    other.start()
+                    other.join(0.1)
+                super().close()
+
+        store = store_for(MemcachedCache(pool(Slow, default_noreply=False)))
+        other = threading.Thread(target=store.peek, args=[key])
+        monkeypatch.setattr(os, "getpid", lambda: 1)  # as in a child
+        store.peek(key)
+        other.join(PATIENCE)
+        assert closed == [1]
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_limits_are_one_budget_for_all(self, storages: Storages, kind: str, key: str) -> None:
