@@ -395,6 +395,7 @@ class TestOwnLimiter:
             assert shop.serves_nobody()
             server.start()
             assert shop.works()
+            limiter.storage.storage.close()
 
 
 class TestSQLite:
