@@ -29,7 +29,9 @@ def actor_id(actor: Any) -> str:
 
 def is_active(actor: Any) -> bool:
     """Tell whether an actor may sign in: its ``is_active``, if it has one."""
-    return bool(getattr(actor, "is_active", True))
+    active = getattr(actor, "is_active", True)
+    # In old models it is a method, and a method itself is always true.
+    return bool(active() if callable(active) else active)
 
 
 def _active(actor: Any | None) -> Any | None:
@@ -121,6 +123,10 @@ class Actors:
         if resolved is None:
             resolved = self._resolved[name] = self._resolve(name)
         return resolved
+
+    def warns(self, name: str) -> bool:
+        """Tell whether codes of that type that are not sent are logged."""
+        return self.get(name)[1].warn_on_error
 
     def _resolve(self, name: str) -> tuple[ActorType, Settings]:
         kind = self._types.get(name)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from . import signals
@@ -147,6 +148,9 @@ class Credentials:
         actor = kind.find_by_identifier(claims.subject)
         if actor is None:
             raise ActorNotCreated
+        # What was revoked is the actor's, while this token names its identifier.
+        if self._revocations.cover(replace(claims, subject=actor_id(actor))):
+            raise Unauthorized
         if not self._rights.take("refresh", claims.jti):
             raise Unauthorized
         return actor
@@ -157,7 +161,10 @@ class Credentials:
         :raises Unauthorized: if it is not valid, or revoked already.
         :raises Unavailable: if the store can't be reached.
         """
-        claims, _ = self.identify(token, ())
+        # Though its actor be switched off: it must not come back to life with the actor.
+        claims = self._issuer.verify(token, {AUTHENTICATION}, self._actors.names)
+        if self._revocations.cover(claims):
+            raise Unauthorized
         self._revoke(claims)
 
     def revoke_all(self, actor_type: str, actor_id: object) -> None:

@@ -50,12 +50,21 @@ class Delivery:
 
     :param executor: runs background handlers; by default a thread pool of this process.
     :param inline: tells, at each delivery, whether handlers run within the request.
+    :param warns: tells whether a suppressed code of an actor type is logged. That is done where
+        handlers run, as a log handler may take its time, too.
     """
 
-    def __init__(self, app: Flask, executor: Executor | None, inline: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        executor: Executor | None,
+        inline: Callable[[], bool],
+        warns: Callable[[str], bool] = lambda actor_type: False,
+    ) -> None:
         self._app = app
         self._executor = executor
         self._inline = inline
+        self._warns = warns
         self._pool = ProcessPool()
 
     def __call__(self, signal: NamedSignal, **arguments: Any) -> None:
@@ -82,6 +91,13 @@ class Delivery:
             self._failed(signal, arguments, "the app context", error)
 
     def _send(self, signal: NamedSignal, arguments: dict[str, Any]) -> None:
+        if signal is signals.otp_suppressed and self._warns(arguments["actor_type"]):
+            logger.warning(
+                "no %s code sent for actor type %s: %s",
+                arguments["purpose"],
+                arguments["actor_type"],
+                arguments["reason"],
+            )
         for handler in signal.receivers_for(self._app):
             try:
                 self._app.ensure_sync(handler)(self._app, **arguments)

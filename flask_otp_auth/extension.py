@@ -130,11 +130,12 @@ class OTPAuth:
         store = open_store(backend, self._cache)
         limits = Limits(self._strategy(backend.open_limits), keys)
         audit_names = Names(keys.audit)
-        emit = Audit(Delivery(app, self._executor, _inline(app, settings)), audit_names)
-        breaker = Breaker(limits, settings.global_failure_limit, emit)
         actors = Actors(self._actor_types, settings)
         for name in actors.names:
             actors.get(name)  # tells what is wrong with its own settings now, not at a request
+        delivery = Delivery(app, self._executor, _inline(app, settings), actors.warns)
+        emit = Audit(delivery, audit_names)
+        breaker = Breaker(limits, settings.global_failure_limit, emit)
         challenges = Challenges(store, keys)
         issuer = TokenIssuer(
             settings.token_keys or symmetric_keys(keys.tokens),

@@ -4,7 +4,6 @@ Who asks is told the same whether a code is sent or not, and the same work is do
 identifier gets a decoy, a challenge that no code can answer.
 """
 
-import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +22,6 @@ from .errors import (
 )
 from .identifiers import is_allowed
 from .ports import Budgets, Emit
-
-logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class Issuing:
         actor = find(subject.identifier)
         unwanted = _unwanted(subject, actor, settings)
         if unwanted and not settings.always_return_success:
-            self._suppress(subject, unwanted, settings)
+            self._suppress(subject, unwanted)
             raise _PLAIN[unwanted]
         if not self._challenges.open_window(subject, settings.resend_interval):
             return self._stay_silent(subject, "cooldown", settings, challenge)
@@ -109,15 +106,16 @@ class Issuing:
         """Count a code against what may be sent; false if nothing is left.
 
         A decoy counts against a budget of its own, so that the limiter's work is the same but
-        only codes that are really sent are taken from the identifier's.
+        only codes that are really sent are taken from the identifier's. Each purpose has one:
+        else who is switched off, and gets decoys for both, would run out sooner than others.
         """
-        budget = "decoy" if decoy else "send"
-        return self._budgets.hit(settings.send_limits, budget, *subject.owner)
+        budget = ("decoy", subject.purpose) if decoy else ("send",)
+        return self._budgets.hit(settings.send_limits, *budget, *subject.owner)
 
     def _stay_silent(
         self, subject: Subject, reason: str, settings: Settings, challenge: str | None
     ) -> Issued:
-        self._suppress(subject, reason, settings)
+        self._suppress(subject, reason)
         if not settings.always_return_success:
             wait = settings.resend_interval
             if reason == "send_limit":
@@ -141,7 +139,7 @@ class Issuing:
             ttl=settings.ttl,
         )
         if unwanted:
-            self._suppress(subject, unwanted, settings)
+            self._suppress(subject, unwanted)
         else:
             self._deliver(subject, code, actor, challenge)
         return challenge
@@ -160,14 +158,7 @@ class Issuing:
         else:
             self._emit(signals.otp_generated, actor_id=actor_id(actor), **arguments)
 
-    def _suppress(self, subject: Subject, reason: str, settings: Settings) -> None:
-        if settings.warn_on_error:
-            logger.warning(
-                "no %s code sent for actor type %s: %s",
-                subject.purpose,
-                subject.actor_type,
-                reason,
-            )
+    def _suppress(self, subject: Subject, reason: str) -> None:
         self._emit(
             signals.otp_suppressed,
             actor_type=subject.actor_type,

@@ -28,10 +28,13 @@ class Revocations:
 
         :raises Unavailable: if the store can't be reached.
         """
-        tag = self._names.tag("actor", actor_type, actor_id)
+        keys = [_all(tag) for tag in self._names.tags("actor", actor_type, actor_id)]
         # A refresh that looked before the first write dates its token before the second.
         for _ in range(2):
-            self._store.put({_all(tag): str(int(time.time()))}, ttl)
+            # A clock that is behind must not bring back what another one has revoked.
+            past = [value for value in self._store.peek(*keys) if value is not None]
+            moment = max([str(int(time.time())), *past], key=_moment)
+            self._store.put({keys[0]: moment}, ttl)
 
     def cover(self, claims: Claims) -> bool:
         """Tell whether a token or a session is revoked; one trip to the store.

@@ -179,3 +179,22 @@ def test_settings_of_its_own_must_not_contradict_the_apps(
     actors = Actors({"staff": build(name="staff", **given)}, Settings())
     with pytest.raises(ConfigError, match=f"actor type staff: {fault}"):
         actors.get("staff")
+
+
+@pytest.mark.parametrize(("answer", "found"), [(True, True), (False, False)])
+def test_is_active_may_be_a_method(answer: bool, found: bool) -> None:
+    class Actor:
+        id = 1
+
+        def is_active(self) -> bool:
+            return answer
+
+    class Store:
+        def find_by_identifier(self, identifier: str) -> Actor:
+            return Actor()
+
+        def find_by_id(self, actor_id: str) -> Actor:
+            return Actor()
+
+    kind = ActorType.build("customer", Store(), "email", {})
+    assert (kind.find_by_identifier("ada@example.com") is not None) is found

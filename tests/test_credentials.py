@@ -517,3 +517,14 @@ class TestForgery:
         assert Api(client).refresh(token).status_code == 401
         headers = {"Authorization": f"Bearer {token}"}
         assert client.get("/", headers=headers).status_code == 401
+
+
+def test_a_token_that_is_revoked_while_its_actor_is_switched_off_stays_revoked(
+    app: Flask, customers: Customers
+) -> None:
+    api = Api(app.test_client())
+    token = sign_in(app)
+    customers.accounts[0].is_active = False
+    assert api.revoke(token).status_code == 200
+    customers.accounts[0].is_active = True
+    assert api.refresh(token).status_code == 401

@@ -72,6 +72,23 @@ def shop() -> Iterator[Shop]:
         yield Shop(stack)
 
 
+def test_what_is_not_sent_is_logged_where_handlers_run(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A log handler that takes its time would tell a caller which identifiers exist."""
+    shop.hear(signals.otp_suppressed)
+    delivery = Delivery(shop.app, None, lambda: False, lambda name: name == "customer")
+    delivery(signals.otp_suppressed, **SUPPRESSED)
+    delivery(signals.otp_suppressed, **{**SUPPRESSED, "actor_type": "quiet"})
+    shop.heard()
+    shop.heard()
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert [record.getMessage() for record in warnings] == [
+        "no login code sent for actor type customer: unknown_actor"
+    ]
+    assert warnings[0].thread != threading.get_ident()
+
+
 def explode(sender: Flask, **said: Any) -> None:
     """A handler that fails, with the code in what it says."""
     raise ConnectionError(f"can't send {said.get('otp', 'it')} to {said['identifier']}")

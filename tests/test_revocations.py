@@ -89,13 +89,23 @@ class TestRevokeAll:
         revoke_all(app, otp_auth)
         assert [lets_in(app, token) for token in (ada, bob, user)] == [False, True, True]
 
-    def test_leaves_a_registration_under_way_alone(
+    def test_ends_the_registration_that_the_actor_began_with(
         self, app: Flask, otp_auth: OTPAuth, customers: Customers
     ) -> None:
         token = register(app)
         bob = customers.add("bob@example.com")
         revoke_all(app, otp_auth, actor=bob.id)
-        assert Api(app.test_client()).refresh(token).status_code == 200
+        assert Api(app.test_client()).refresh(token).status_code == 401
+
+    def test_on_a_clock_that_is_behind_brings_nothing_back(
+        self, clock: time_machine.Traveller, app: Flask, otp_auth: OTPAuth
+    ) -> None:
+        token = sign_in(app)
+        revoke_all(app, otp_auth)
+        clock.shift(-5)
+        revoke_all(app, otp_auth)
+        clock.shift(5)
+        assert not lets_in(app, token)
 
     def test_lasts_as_long_as_any_session(
         self, clock: time_machine.Traveller, app: Flask, otp_auth: OTPAuth, client: FlaskClient

@@ -102,6 +102,29 @@ def test_asvs_6_3_8_an_inactive_account_looks_like_none(
     assert telling.failed(tries=4)
 
 
+def test_asvs_6_3_8_an_inactive_account_runs_out_of_decoys_no_sooner(
+    app: Flask,
+    customers: Customers,
+    attack: Callable[[str], Attack],
+    clock: time_machine.Traveller,
+) -> None:
+    """OWASP ASVS 5.0, 6.3.8: who is switched off gets decoys for both purposes."""
+    customers.add("off@example.com").is_active = False
+    api = Api(app.test_client())
+    telling = attack("enumeration: decoys used up by somebody who was switched off")
+    verbs = ["generate"] * 5 + ["pre_register"]
+    held = "what the client holds"
+    seen: dict[str, list[bool]] = {who: [] for who in ("off@example.com", BOB, ADA)}
+    for verb in verbs:
+        for who, echoes in seen.items():
+            answer = getattr(api, verb)(who, challenge=held).get_json()
+            echoes.append(answer["challenge"] == held)
+        clock.shift(60)
+    telling.tried(seen["off@example.com"] != seen[BOB])
+    telling.tried(seen["off@example.com"] != seen[ADA])
+    assert telling.failed(tries=2)
+
+
 def test_who_keeps_asking_can_tell_that_somebody_has_just_joined(
     make_app: Callable[..., Flask], customers: Customers, clock: time_machine.Traveller
 ) -> None:
