@@ -180,11 +180,11 @@ class Sentinel:
     def master_port(self) -> int:
         """Return the port of the server that is the master in the Sentinel's eyes."""
         with redis.Redis(port=self.sentinel.port, decode_responses=True) as client:
-            return int(client.sentinel_master("shop")["port"])
+            return int(client.sentinel_masters()["shop"]["port"])
 
     def _knows_replica(self) -> bool:
         with redis.Redis(port=self.sentinel.port, decode_responses=True) as client:
-            return int(client.sentinel_master("shop")["num-slaves"]) == 1
+            return int(client.sentinel_masters()["shop"]["num-slaves"]) == 1
 
 
 class Cluster:
