@@ -96,7 +96,7 @@ def test_the_walk_through(tmp_path: Path) -> None:
     with Server(start, tmp_path, port) as server, Shell(tmp_path) as shell:
         for line, expected in steps(WALK):
             if "$CODE" in line:
-                code = server.printed(r"your code is (\w+)", asked)[-1]
+                code = server.printed(r"your code is (\w+)\n", asked)[-1]
                 shell.run(f"CODE={code}")
             asked += "pre-register" in line or "generate" in line
             output = shell.run(line.replace("localhost:5000", f"localhost:{port}"))
