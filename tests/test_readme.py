@@ -99,7 +99,7 @@ def test_the_walk_through(tmp_path: Path) -> None:
                 code = server.printed(r"your code is (\w+)\n", asked)[-1]
                 shell.run(f"CODE={code}")
             asked += "pre-register" in line or "generate" in line
-            output = shell.run(line.replace("localhost:5000", f"localhost:{port}"))
+            output = shell.run(line.replace("localhost:5000", f"127.0.0.1:{port}"))
             assert re.fullmatch(like(expected), output.strip()), line
     assert asked == 2
 
