@@ -21,6 +21,7 @@ import redis
 from benchmarks.contenders import Contender, Running, running
 from benchmarks.fill import TTL, template
 from benchmarks.load import CONNECTIONS, Driver
+from benchmarks.machine import describe
 from benchmarks.measure import PHASES, generating
 from benchmarks.report import middle, percentiles, ratio, table
 from benchmarks.run import WARM_UP, Round, own_folder, turns
@@ -43,6 +44,7 @@ SENT = 2000
 
 def main() -> None:
     options = _options()
+    print(describe(), "\n")
     for storage in options.storages:
         with folder() as place, ExitStack() as stack:
             _growth(storage, options, place, stack)

@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.contenders import Contender, Running, chosen, running
 from benchmarks.imports import milliseconds
 from benchmarks.load import CONNECTIONS
+from benchmarks.machine import describe
 from benchmarks.measure import PHASES, Figures, Turn
 from benchmarks.report import middle, percentiles, ratio, table
 from benchmarks.servers import NotStarted, folder
@@ -36,6 +37,7 @@ WARM_UP, RELAYED = 240, 245
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
+    print(describe(), "\n")
     with folder() as place, ExitStack() as stack:
         field = start(chosen(set(options.storages)), place, stack, options.delivery)
         turns(field, 2, min(SMALL, options.size), first=WARM_UP)

@@ -7,12 +7,12 @@ what a storage can do than where the machine ends.
 """
 
 import argparse
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from statistics import median
 
 from benchmarks.contenders import Contender, Running, running
+from benchmarks.machine import describe
 from benchmarks.measure import PHASES
 from benchmarks.report import middle, percentiles, table
 from benchmarks.run import WARM_UP, Round, own_folder, turns
@@ -30,7 +30,7 @@ CONNECTIONS = 16
 
 def main() -> None:
     options = _options()
-    print(f"{os.cpu_count()} cores\n")
+    print(describe(), "\n")
     for storage in options.storages:
         with folder() as place, ExitStack() as stack:
             field = []
