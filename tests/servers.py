@@ -36,13 +36,17 @@ def free_port() -> int:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Return an environment in which this Python's programs and this package come first."""
+    """Return an environment in which this Python's programs and this package come first.
+
+    Without ``PYTHONUNBUFFERED``: it makes two writes of a printed line, its text and its end, and
+    the server's log line may come between them.
+    """
+    inherited = {name: os.environ[name] for name in os.environ if name != "PYTHONUNBUFFERED"}
     paths = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     return {
-        **os.environ,
+        **inherited,
         "PATH": os.pathsep.join(paths),
         "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
         **variables,
     }
 
