@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
 from .config import Settings, overrides
 from .errors import ConfigError, InvalidData, NotFound
 from .identifiers import Canonicaliser, Kind, canonical, canonicaliser
+from .opaque import opaque
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -38,8 +39,8 @@ def _active(actor: Any | None) -> Any | None:
     return actor if actor is not None and is_active(actor) else None
 
 
-@dataclass(frozen=True, repr=False)
-class ActorType:
+@opaque
+class ActorType(NamedTuple):
     """One registered actor type.
 
     :ivar kind: what ``identifier=`` was.
@@ -80,7 +81,7 @@ class ActorType:
     def within(self, settings: Settings) -> tuple["ActorType", Settings]:
         """Return the type as an app's settings have it, and these with its own in place."""
         own = replace(settings, **self.overrides)
-        return replace(self, canonicaliser=canonicaliser(self.kind, own.phone_region)), own
+        return self._replace(canonicaliser=canonicaliser(self.kind, own.phone_region)), own
 
     def find_by_identifier(self, identifier: str) -> Any | None:
         """Return the active actor with that canonical identifier, or ``None``."""

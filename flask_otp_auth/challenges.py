@@ -9,12 +9,13 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from . import codes
 from .errors import InvalidData, Unavailable
 from .keys import Keys, Names, Seal, is_past
+from .opaque import opaque
 from .verbs import Store
 
 LOGIN = "login"
@@ -31,8 +32,8 @@ GRACE_ATTEMPTS = 3
 AFTERLIFE = 60
 
 
-@dataclass(frozen=True, repr=False)
-class Subject:
+@opaque
+class Subject(NamedTuple):
     """What a code is for; a code of one subject never works for another."""
 
     actor_type: str
@@ -45,8 +46,8 @@ class Subject:
         return self.actor_type, self.identifier
 
 
-@dataclass(frozen=True, repr=False)
-class Challenge:
+@opaque
+class Challenge(NamedTuple):
     """One issued code, waiting for its answer.
 
     :ivar tag: the hashed name of the owner.

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 from . import signals
@@ -149,7 +148,7 @@ class Credentials:
         if actor is None:
             raise ActorNotCreated
         # What was revoked is the actor's, while this token names its identifier.
-        if self._revocations.cover(replace(claims, subject=actor_id(actor))):
+        if self._revocations.cover(claims._replace(subject=actor_id(actor))):
             raise Unauthorized
         if not self._rights.take("refresh", claims.jti):
             raise Unauthorized

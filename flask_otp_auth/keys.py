@@ -8,11 +8,12 @@ import hmac
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b, sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from itsdangerous import BadSignature, TimestampSigner
+
+from .opaque import opaque
 
 
 def pack(*parts: str) -> bytes:
@@ -27,8 +28,8 @@ def mac(key: bytes, message: bytes) -> str:
     return hmac.new(key, message, "sha256").hexdigest()
 
 
-@dataclass(frozen=True, repr=False)
-class Keys:
+@opaque
+class Keys(NamedTuple):
     """The derived keys of one app.
 
     :ivar tokens: sign tokens under HS256.

@@ -10,9 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from flask_limiter import Limiter
 from limits.errors import StorageError
@@ -35,8 +34,7 @@ Work = Callable[[RateLimiter, Limit, str], T]
 NAMESPACE = "otp_auth"
 
 
-@dataclass(frozen=True)
-class _Contact:
+class _Contact(NamedTuple):
     strategy: RateLimiter
     turns: AbstractContextManager[object]
     errors: tuple[type[Exception], ...]

@@ -1,21 +1,21 @@
 """Request bodies: JSON, strict and small."""
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from .errors import InvalidData, PayloadTooLarge, UnsupportedMediaType
 from .identifiers import MAX_LENGTH
+from .opaque import opaque
 
 #: Bytes that a body may have at most.
 MAX_BODY = 4096
 
 
-@dataclass(frozen=True, repr=False)
-class Body:
+@opaque
+class Body(NamedTuple):
     """What a request's body says; an absent challenge is ``None``."""
 
     identifier: str

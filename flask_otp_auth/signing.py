@@ -5,8 +5,9 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .opaque import opaque
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 MIN_RSA_BITS = 2048
 
 
-@dataclass(frozen=True, repr=False)
-class SigningKey:
+@opaque
+class SigningKey(NamedTuple):
     """One key, and its name in the header of tokens.
 
     :ivar algorithm: the only one that it is used with (RFC 8725, section 3.1).

@@ -1,7 +1,6 @@
 """What the extension keeps for one app, in ``app.extensions["otp_auth"]``."""
 
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from flask import current_app
 
@@ -13,13 +12,14 @@ from .flows import Flows
 from .issuing import Issuing
 from .keys import Names
 from .limits import Limits
+from .opaque import opaque
 from .ports import Emit
 
 EXTENSION = "otp_auth"
 
 
-@dataclass(frozen=True, repr=False)
-class State:
+@opaque
+class State(NamedTuple):
     """The parts of one app, put together by ``init_app``."""
 
     settings: Settings

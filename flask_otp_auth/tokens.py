@@ -7,12 +7,12 @@ import re
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 
 from .errors import Unauthorized
+from .opaque import opaque
 from .signing import SigningKey
 
 AUTHENTICATION = "auth+jwt"
@@ -40,8 +40,8 @@ _COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _MAX_NUMBER = 2**53
 
 
-@dataclass(frozen=True, repr=False)
-class Claims:
+@opaque
+class Claims(NamedTuple):
     """What a verified token or session says.
 
     :ivar kind: ``auth+jwt``, ``registration+jwt`` or ``session``.

@@ -1,7 +1,6 @@
 """The state of one app, in ``app.extensions["otp_auth"]``."""
 
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
 
 import pytest
 from conftest import Api
@@ -25,9 +24,9 @@ def test_it_is_that_of_the_current_app(make_app: Callable[..., Flask]) -> None:
 
 
 def test_it_can_not_be_changed(app: Flask) -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         app.extensions["otp_auth"].settings = None
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         app.extensions["otp_auth"].settings.ttl = 1
 
 

@@ -130,7 +130,7 @@ def reachable(root: object) -> Iterator[object]:
             waiting += one.values()
         elif isinstance(one, list | tuple | set | frozenset):
             waiting += one
-        elif type(one).__module__.startswith("flask_otp_auth"):
+        if type(one).__module__.startswith("flask_otp_auth"):
             yield one
             waiting += getattr(one, "__dict__", {}).values()
 
