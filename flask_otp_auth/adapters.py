@@ -7,13 +7,12 @@ texts, and nothing that a server sends is ever unpickled.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .clients import Memcached
 from .errors import ConfigError, Unavailable
-from .verbs import Store, has_ended, text_of
+from .verbs import Outages, Store, has_ended, text_of
 
 Prefix = str | Callable[[], str] | None
 
@@ -48,18 +47,11 @@ class _ServerStore(Store):
     def __init__(self, client: Any, prefix: Prefix, errors: tuple[type[Exception], ...]) -> None:
         self._client = client
         self._prefix = prefix
-        self._errors = errors
+        self._outages = Outages(errors)
 
     def _key(self, key: str) -> str:
         prefix = self._prefix() if callable(self._prefix) else self._prefix
         return f"{prefix or ''}{key}"
-
-    @contextmanager
-    def _reachable(self) -> Iterator[Any]:
-        try:
-            yield self._client
-        except self._errors as error:
-            raise Unavailable from error
 
 
 class RedisStore(_ServerStore):
@@ -84,24 +76,24 @@ class RedisStore(_ServerStore):
     def put(self, items: Mapping[str, str], ttl: int) -> None:
         """Write all items at once."""
         keys = [self._key(key) for key in items]
-        with self._reachable() as client:
-            client.eval(_PUT, len(keys), *keys, ttl * 1000, *items.values())
+        with self._outages:
+            self._client.eval(_PUT, len(keys), *keys, ttl * 1000, *items.values())
 
     def peek(self, *keys: str) -> Sequence[str | None]:
         """Return the value of each key."""
-        with self._reachable():
+        with self._outages:
             values = self._peek([self._key(key) for key in keys])
         return [text_of(value and value[HISTORY:]) for value in values]
 
     def take(self, key: str) -> bool:
         """Delete the key; true if it was there and was put in this history of the server."""
-        with self._reachable() as client:
-            return bool(client.eval(_TAKE, 1, self._key(key)))
+        with self._outages:
+            return bool(self._client.eval(_TAKE, 1, self._key(key)))
 
     def mark(self, key: str, ttl: int) -> bool:
         """Set the key for the time of the window, unless it is there."""
-        with self._reachable() as client:
-            return bool(client.set(self._key(key), "1", px=ttl * 1000, nx=True))
+        with self._outages:
+            return bool(self._client.set(self._key(key), "1", px=ttl * 1000, nx=True))
 
 
 #: Seconds up to which Memcached takes a time to live as such, not as a point in time.
@@ -125,22 +117,22 @@ class MemcachedStore(_ServerStore):
     def put(self, items: Mapping[str, str], ttl: int) -> None:
         """Write all items or raise."""
         named = {self._key(key): value for key, value in items.items()}
-        with self._reachable() as client:
-            failed = client.set_multi(named, _expiry(ttl))
+        with self._outages:
+            failed = self._own_client().set_multi(named, _expiry(ttl))
         if failed:
             raise Unavailable
 
     def peek(self, *keys: str) -> Sequence[str | None]:
         """Return the value of each key."""
         names = [self._key(key) for key in keys]
-        with self._reachable() as client:
-            found = client.get_multi(names)
+        with self._outages:
+            found = self._own_client().get_multi(names)
         return [text_of(found.get(name)) for name in names]
 
     def take(self, key: str) -> bool:
         """Delete the key and tell whether it was there."""
-        with self._reachable() as client:
-            return bool(client.delete(self._key(key)))
+        with self._outages:
+            return bool(self._own_client().delete(self._key(key)))
 
     def mark(self, key: str, ttl: int) -> bool:
         """Add the key, with the window's end as its value.
@@ -149,7 +141,8 @@ class MemcachedStore(_ServerStore):
         finds a window that is over opens the next one in its place, unless it has changed.
         """
         window = self._key(key), str(time.time() + ttl)
-        with self._reachable() as client:
+        with self._outages:
+            client = self._own_client()
             if client.add(*window, _expiry(ttl)):
                 return True
             end, version = client.gets(window[0])
@@ -159,12 +152,10 @@ class MemcachedStore(_ServerStore):
             won = version and client.cas(*window, version, _expiry(ttl))
             return bool(client.add(*window, _expiry(ttl)) if won is None else won)
 
-    @contextmanager
-    def _reachable(self) -> Iterator[Any]:
+    def _own_client(self) -> Any:
         if self._pid != os.getpid():
             self._leave_connections()
-        with super()._reachable() as client:
-            yield client
+        return self._client
 
     def _leave_connections(self) -> None:
         """Close the copies of a parent's connections: on them, replies would get mixed up."""

@@ -5,25 +5,18 @@ exist, so handlers that run only for some of them run on a small thread pool.
 """
 
 import logging
-import os
-import sys
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from blinker import NamedSignal
 from flask import Flask
 
 from . import signals
+from .background import ProcessPools
 from .challenges import LOGIN, REGISTRATION
 
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
-
-#: Threads for deliveries in each process.
-WORKERS = 4
 
 #: The signals whose handlers would tell by their time which identifiers exist, and where a
 #: signal implies it, its purpose.
@@ -65,7 +58,7 @@ class Delivery:
         self._executor = executor
         self._inline = inline
         self._warns = warns
-        self._pool = ProcessPool()
+        self._pools = ProcessPools()
 
     def __call__(self, signal: NamedSignal, **arguments: Any) -> None:
         """Send ``signal`` with the app as its sender."""
@@ -79,7 +72,7 @@ class Delivery:
             self._send(signal, arguments)
             return
         try:
-            (self._executor or self._pool.get()).submit(self._send_later, signal, arguments)
+            (self._executor or self._pools).submit(self._send_later, signal, arguments)
         except Exception as error:  # noqa: BLE001 - whatever an executor raises
             self._failed(signal, arguments, "the executor", error)
 
@@ -127,32 +120,3 @@ class Delivery:
                     "error": error,
                 },
             )
-
-
-class ProcessPool:
-    """A thread pool that each process makes for itself, at its first delivery.
-
-    A pool that was made before a fork has no threads in the child, so each process has its
-    own. The interpreter finishes what is pending when it exits cleanly.
-    """
-
-    def __init__(self) -> None:
-        self._pools: dict[int, ThreadPoolExecutor] = {}
-
-    def get(self) -> "ThreadPoolExecutor":
-        """Return this process's pool."""
-        from concurrent.futures import ThreadPoolExecutor  # here: many processes deliver nothing
-
-        # A pool starts no thread before its first job, so one that loses here costs nothing.
-        return self._pools.get(os.getpid()) or self._pools.setdefault(
-            os.getpid(), ThreadPoolExecutor(WORKERS, "otp-auth-delivery")
-        )
-
-
-def threads_are_missing() -> bool:
-    """Tell whether this is uWSGI started without threads, where a pool would never run."""
-    uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is None:
-        return False
-    options = uwsgi.opt
-    return not (options.get("enable-threads") or options.get("threads"))

@@ -15,12 +15,13 @@ from limits.strategies import RateLimiter
 from .actors import Actors, ActorStore, ActorType
 from .answers import render
 from .audit import Audit
+from .background import threads_are_missing
 from .breaker import Breaker
 from .challenges import Challenges, Rights
 from .cli import otp
 from .config import PREFIX, Settings, secrets_of
 from .credentials import ClaimsLoader, Credentials
-from .delivery import Delivery, Executor, threads_are_missing
+from .delivery import Delivery, Executor
 from .errors import ConfigError, RequestError
 from .flows import Flows
 from .identifiers import Kind

@@ -12,7 +12,7 @@ from limits.storage import MemoryStorage
 #: Keys that the cache holds before it gives up live ones.
 THRESHOLD = 500_000
 
-#: Windows that each hit looks at, to drop those that are over.
+#: Windows that each new one looks at, to drop those that are over.
 SWEEP = 2
 
 
@@ -61,8 +61,11 @@ class MemoryLimitStorage(MemoryStorage):
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Take ``amount`` from the window of ``expiry`` seconds; false if it hasn't so much."""
         now = time.time()
-        self._sweep(now)
-        _, hits = self._windows.setdefault(key, (expiry, deque()))
+        window = self._windows.get(key)
+        if window is None:
+            self._sweep(now)
+            window = self._windows[key] = expiry, deque()
+        hits = window[1]
         _drop_old(hits, now - expiry)
         if len(hits) + amount > limit:
             return False

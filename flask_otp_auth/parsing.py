@@ -61,9 +61,7 @@ def _read(request: Request) -> bytes:
 
 def _decode(body: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(
-            body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant
-        )
+        fields = _DECODER.decode(body.decode())
     except (ValueError, RecursionError):
         raise InvalidData("The body is not valid JSON in UTF-8.") from None
     if not isinstance(fields, dict):
@@ -81,6 +79,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

@@ -8,8 +8,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 from cachelib import BaseCache, MemcachedCache, RedisCache, SimpleCache, ValkeyCache
 
@@ -17,7 +16,7 @@ from .adapters import MemcachedStore, RedisStore
 from .clients import driver_errors
 from .errors import ConfigError, Unavailable
 from .sqlite import SQLiteCache
-from .verbs import Store, has_ended, text_of
+from .verbs import Outages, Store, has_ended, text_of
 
 __all__ = ["MIN_THRESHOLD", "CacheStore", "Store", "probe", "store_for"]
 
@@ -36,35 +35,28 @@ class CacheStore(Store):
 
     def __init__(self, cache: BaseCache, errors: tuple[type[Exception], ...] = ()) -> None:
         self._cache = cache
-        self._errors = errors
-
-    @contextmanager
-    def _reachable(self) -> Iterator[None]:
-        try:
-            yield
-        except self._errors as error:
-            raise Unavailable from error
+        self._outages = Outages(errors)
 
     def put(self, items: Mapping[str, str], ttl: int) -> None:
         """Write all items or raise."""
-        with self._reachable():
+        with self._outages:
             written = self._cache.set_many(dict(items), timeout=ttl + ROUNDING)
         if len(written) != len(items):
             raise Unavailable
 
     def peek(self, *keys: str) -> Sequence[str | None]:
         """Return the value of each key."""
-        with self._reachable():
+        with self._outages:
             return [text_of(value) for value in self._cache.get_many(*keys)]
 
     def take(self, key: str) -> bool:
         """Delete the key and tell whether it was there."""
-        with self._reachable():
+        with self._outages:
             return bool(self._cache.delete(key))
 
     def mark(self, key: str, ttl: int) -> bool:
         """Add the key for the time of the window."""
-        with self._reachable():
+        with self._outages:
             return bool(self._cache.add(key, "1", timeout=ttl))
 
 

@@ -3,7 +3,10 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any
+
+from .errors import Unavailable
 
 
 class Store(ABC):
@@ -28,6 +31,28 @@ class Store(ABC):
     @abstractmethod
     def mark(self, key: str, ttl: int) -> bool:
         """Open a window of ``ttl`` seconds; true for exactly one caller while it is open."""
+
+
+class Outages:
+    """Makes of what a backend raises :class:`Unavailable`, in a ``with`` block.
+
+    :param errors: what it raises when it can't do its work.
+    """
+
+    def __init__(self, errors: tuple[type[Exception], ...]) -> None:
+        self._errors = errors
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, self._errors):
+            raise Unavailable from error
 
 
 def text_of(value: Any) -> str | None:

@@ -51,8 +51,7 @@ def build_blueprint() -> Blueprint:
 
 
 def _forbid_storing(response: Response) -> Response:
-    if response.headers.get("Cache-Control") != FOR_ALL:
-        response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 

@@ -19,7 +19,8 @@ from blinker import NamedSignal
 from flask import Flask, current_app, g, has_request_context
 
 from flask_otp_auth import OTPAuth, signals
-from flask_otp_auth.delivery import Delivery, Executor, threads_are_missing
+from flask_otp_auth.background import threads_are_missing
+from flask_otp_auth.delivery import Delivery, Executor
 
 SECONDS = 10  # until something that should happen in the background is missed
 
