@@ -26,8 +26,8 @@ from benchmarks.measure import PHASES, generating
 from benchmarks.report import middle, percentiles, ratio, table
 from benchmarks.run import WARM_UP, Round, own_folder, turns
 from benchmarks.servers import ROOT, folder
-from flask_otp_auth.database import SWEEP_EVERY
 from flask_otp_auth.sqlite import SQLiteCache
+from flask_otp_auth.sweep import SWEEP_EVERY
 
 LABELS = {"sqlite": "SQLite", "redis": "Redis"}
 HEADS = (

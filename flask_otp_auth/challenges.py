@@ -8,7 +8,7 @@ forgets can only refuse: it never adds a guess or a second use.
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -120,6 +120,10 @@ class Challenges:
             GRACE: Seal(keys.seals, "grace"),
         }
 
+    def turn(self) -> AbstractContextManager[object]:
+        """Hold together what is done in a ``with`` block; see :meth:`Store.turn`."""
+        return self._store.turn()
+
     def new_id(self) -> str:
         """Return a fresh challenge id: 128 random bits in hex."""
         return secrets.token_hex(16)
@@ -211,17 +215,13 @@ class Challenges:
         deadline, (challenge_id, digest, length, attempts) = opened
         return Challenge(subject, tag, challenge_id, digest, length, attempts, deadline)
 
-    def guess(
-        self, challenge: Challenge | None, code: str, budget: Callable[[], bool]
-    ) -> str | None:
+    def guess(self, challenge: Challenge, code: str, budget: Callable[[], bool]) -> str | None:
         """Try a code. The challenge stays; who was right must still redeem it.
 
         :param budget: takes one guess from the identifier's budget; called for short codes.
         :returns: ``None`` if the code is right, else the reason of the refusal.
         :raises Unavailable: if the store or the limiter can't be reached.
         """
-        if challenge is None:
-            return "unknown"
         if is_past(challenge.deadline):
             return "expired"
         if not codes.fits(code, challenge.length, challenge.long):

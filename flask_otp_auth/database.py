@@ -14,79 +14,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from .connections import File, Loan, Pool, Turn, file_at
+from .sweep import SCHEMA, SWEEP_EVERY, sweep
+
 if sys.platform != "win32":
     import fcntl
 
-#: Whenever so many rows were written, so many expired ones at most are deleted of each table:
-#: more than were written, so that a backlog shrinks, and few enough to take milliseconds.
-SWEEP_EVERY, SWEEP_ROWS = 50, 100
-
 # A row of otp_hit is the hits first to after - 1 on its key, or at time 0 a fixed window's count.
-_SCHEMA = """
+_SCHEMA = f"""
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 BEGIN;
-CREATE TABLE IF NOT EXISTS otp_cache (key TEXT PRIMARY KEY, value, expires REAL);
+CREATE TABLE IF NOT EXISTS otp_cache (key TEXT PRIMARY KEY, value, expires REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS otp_hit (key TEXT, at REAL, first INTEGER, after INTEGER, expires REAL,
     PRIMARY KEY (key, at, first)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS otp_cache_expires ON otp_cache (expires);
-CREATE INDEX IF NOT EXISTS otp_hit_expires ON otp_hit (expires);
+{SCHEMA}
 COMMIT;
 """
-_SWEEPS = (
-    "DELETE FROM otp_cache WHERE rowid IN (SELECT rowid FROM otp_cache WHERE expires < ? LIMIT ?)",
-    "DELETE FROM otp_hit WHERE (key, at, first) IN"
-    " (SELECT key, at, first FROM otp_hit WHERE expires < ? LIMIT ?)",
-)
-_File = tuple[int, int]  # device and inode
-
-
-def _file_at(path: str) -> _File:
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
-
-
-class _Pool:
-    """The connections that one process has to one file."""
-
-    def __init__(self, file: _File | None = None) -> None:
-        self.pid = os.getpid()
-        self.file = file
-        self.sidecars: set[_File] = set()
-        self.writing = threading.Lock()
-        self.open: set[sqlite3.Connection] = set()
-        self.idle: list[sqlite3.Connection] = []
-        weakref.finalize(self, _close, self.pid, self.open)
-
-    def is_at(self, path: str) -> bool:
-        """Tell whether the path leads to the file of the connections."""
-        try:
-            return _file_at(path) == self.file
-        except OSError:
-            return False
-
-    def discard(self, connection: sqlite3.Connection) -> None:
-        """Close a connection, rolling back what it was at."""
-        self.open.discard(connection)
-        connection.close()
-
-    def close_idle(self) -> None:
-        """Close the connections that are not in use."""
-        with suppress(IndexError):
-            while True:
-                self.discard(self.idle.pop())
-
-
-_inherited: list[set[sqlite3.Connection]] = []
-
-
-def _close(pid: int, connections: set[sqlite3.Connection]) -> None:
-    """Close what a pool that is no more had open; in a child, keep it from being closed."""
-    if pid != os.getpid():
-        _inherited.append(connections)
-        return
-    for connection in connections:
-        connection.close()
 
 
 class Database:
@@ -104,43 +48,55 @@ class Database:
         self.path: str = os.path.abspath(path)
         self.timeout = timeout
         self._unswept = 0
-        self._pool = _Pool()
+        self._pool = Pool()
         _databases.add(self)
 
     def read(self, sql: str, parameters: Any) -> list[Any]:
         """Run a query and return its rows."""
-        with self._lease(self._current_pool()) as connection:
+        with Loan(self._current_pool(), self.open) as connection:
             return connection.execute(sql, parameters).fetchall()
 
-    @contextmanager
-    def writer(self, rows: int = 1) -> Iterator[sqlite3.Connection]:
+    def writer(self, rows: int = 1) -> "_Writer":
         """Lend a connection on which each statement commits by itself.
-
-        Threads queue here: SQLite's own way to wait is to sleep and try again.
 
         :param rows: how many rows will be written, about.
         """
+        return _Writer(self, self._current_pool(), rows)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep the turn to write for a ``with`` block, in which other writers nest.
+
+        Each statement in it still commits by itself.
+        """
         pool = self._current_pool()
-        if not pool.writing.acquire(timeout=self.timeout):
-            raise sqlite3.OperationalError("database is locked by another thread")
+        pool.begin_turn(self.timeout)
         try:
-            with self._lease(pool) as connection:
-                self._sweep(connection, rows)
-                yield connection
+            yield
         finally:
             pool.writing.release()
 
     @contextmanager
     def transaction(self, rows: int = 1) -> Iterator[sqlite3.Connection]:
-        """Lend a connection whose statements commit together or, if one raises, not at all."""
+        """Lend a connection whose statements commit together or, if one raises, not at all.
+
+        :param rows: how many rows will be written, about.
+        """
         with self.writer(rows) as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
 
+    def make_room(self, connection: sqlite3.Connection, rows: int) -> None:
+        """Delete some expired rows, where so many will be written."""
+        self._unswept += rows
+        if self._unswept >= SWEEP_EVERY:
+            self._unswept -= SWEEP_EVERY
+            sweep(connection)
+
     def close(self) -> None:
         """Close the connections, those in use when they come back."""
-        pool, self._pool = self._own_pool(), _Pool()
+        pool, self._pool = self._own_pool(), Pool()
         pool.close_idle()
 
     def settle(self) -> None:
@@ -152,48 +108,24 @@ class Database:
             time.sleep(0.001)
             pool.close_idle()
 
-    @contextmanager
-    def _lease(self, pool: _Pool) -> Iterator[sqlite3.Connection]:
-        try:
-            connection = pool.idle.pop()
-        except IndexError:
-            connection = self._open(pool)
-        try:
-            yield connection
-        except BaseException:
-            pool.discard(connection)  # which also rolls back
-            raise
-        pool.idle.append(connection)
-
-    def _sweep(self, connection: sqlite3.Connection, rows: int) -> None:
-        """Delete some expired rows. Before the write: if this raises, nothing was written."""
-        self._unswept += rows
-        if self._unswept >= SWEEP_EVERY:
-            self._unswept -= SWEEP_EVERY
-            bounds = (time.time(), SWEEP_ROWS)
-            swept = [connection.execute(sweep, bounds).rowcount for sweep in _SWEEPS]
-            if SWEEP_ROWS in swept:
-                # A backlog lies all over the file; to write back much of it at once takes long.
-                connection.execute("PRAGMA wal_checkpoint").fetchall()
-
-    def _own_pool(self) -> _Pool:
+    def _own_pool(self) -> Pool:
         """Return this process's pool; one inherited through a fork is neither used nor closed."""
         if self._pool.pid != os.getpid():
-            self._pool = _Pool()
+            self._pool = Pool()
         return self._pool
 
-    def _current_pool(self) -> _Pool:
+    def _current_pool(self) -> Pool:
         """Return this process's pool on the file that is at the path now."""
         pool = self._own_pool()
         while not pool.is_at(self.path):
             with _opening:
                 if self._pool is pool:
-                    self._pool = _Pool(self._prepare_file(pool))
+                    self._pool = Pool(self._prepare_file(pool))
             pool.close_idle()
             pool = self._pool
         return pool
 
-    def _prepare_file(self, former: _Pool) -> _File:
+    def _prepare_file(self, former: Pool) -> File:
         """Make the file if it is missing, and clear away what a former one left behind.
 
         SQLite would take any write-ahead log that it finds for the new file's.
@@ -209,18 +141,19 @@ class Database:
                         os.unlink(sidecar)
                 if missing:
                     os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-                return _file_at(self.path)
+                return file_at(self.path)
         except OSError as error:
             raise sqlite3.OperationalError(f"unable to make database file: {error}") from error
 
-    def _sidecars(self) -> dict[str, _File]:
+    def _sidecars(self) -> dict[str, File]:
         sidecars = {}
         for path in (f"{self.path}-wal", f"{self.path}-shm"):
             with suppress(FileNotFoundError):
-                sidecars[path] = _file_at(path)
+                sidecars[path] = file_at(path)
         return sidecars
 
-    def _open(self, pool: _Pool) -> sqlite3.Connection:
+    def open(self, pool: Pool) -> sqlite3.Connection:
+        """Open a connection for the pool."""
         with _opening:
             connection = self._connect()
             pool.open.add(connection)
@@ -252,6 +185,24 @@ class Database:
                 if not busy or time.monotonic() > deadline:
                     raise
             time.sleep(0.005)
+
+
+class _Writer(Turn):
+    """A turn to write that begins with a sweep: if this raises, nothing was written."""
+
+    def __init__(self, database: Database, pool: Pool, rows: int) -> None:
+        super().__init__(pool, database.open, database.timeout)
+        self._database = database
+        self._rows = rows
+
+    def __enter__(self) -> sqlite3.Connection:
+        connection = super().__enter__()
+        try:
+            self._database.make_room(connection, self._rows)
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+        return connection
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from .challenges import LOGIN, REGISTRATION
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 #: The signals whose handlers would tell by their time which identifiers exist, and where a
-#: signal implies it, its purpose.
+#: signal implies it, its purpose; and the alert, which is sent while others wait for their turn.
 _BACKGROUND = {
+    signals.breaker_opened: None,
     signals.otp_generated: LOGIN,
     signals.pre_register_otp_generated: REGISTRATION,
     signals.otp_suppressed: None,

@@ -62,8 +62,10 @@ class Flows:
         kind, settings = self._actors.get(actor_type)
         subject = Subject(kind.name, LOGIN, kind.canonical(identifier))
         code = self._code(subject, otp, challenge, settings)
-        (found,) = self._challenges.find(challenge, subject)
-        return self._log_in(kind, settings, subject, found, code)
+        with self._challenges.turn():
+            (found,) = self._challenges.find(challenge, subject)
+            reason = self._redeem(found, code, settings)
+        return self._log_in(kind, settings, subject, reason)
 
     def register(
         self, actor_type: str, identifier: str, otp: str, challenge: str | None = None
@@ -78,18 +80,21 @@ class Flows:
         kind, settings = self._actors.get(actor_type)
         subject = Subject(kind.name, REGISTRATION, kind.canonical(identifier))
         code = self._code(subject, otp, challenge, settings)
-        (found,) = self._challenges.find(challenge, subject)
-        redeemed = self._redeem(subject, found, code, settings)
+        with self._challenges.turn():
+            (found,) = self._challenges.find(challenge, subject)
+            reason = self._redeem(found, code, settings)
+        if found is None or reason is not None:
+            self._reject(subject, reason or "unknown")
         if kind.find_owner(subject.identifier) is not None:
             self._verified(subject)
             raise DuplicateError
         self._challenges.issue(
             Subject(kind.name, GRACE, subject.identifier),
             code,
-            length=redeemed.length,
-            attempts=0 if redeemed.long else GRACE_ATTEMPTS,
+            length=found.length,
+            attempts=0 if found.long else GRACE_ATTEMPTS,
             ttl=settings.grace_ttl,
-            challenge_id=redeemed.id,
+            challenge_id=found.id,
         )
         token = self._credentials.for_registration(kind, settings, subject.identifier)
         self._verified(subject)
@@ -109,9 +114,13 @@ class Flows:
         subject = Subject(kind.name, LOGIN, kind.canonical(identifier))
         code = self._code(subject, otp, challenge, settings)
         in_grace = Subject(kind.name, GRACE, subject.identifier)
-        grace, login = self._challenges.find(challenge, in_grace, subject)
-        if grace is None or self._guess(grace, code, settings) is not None:
-            return self._log_in(kind, settings, subject, login, code)
+        with self._challenges.turn():
+            grace, login = self._challenges.find(challenge, in_grace, subject)
+            if grace is not None and self._guess(grace, code, settings) is not None:
+                grace = None
+            reason = self._redeem(login, code, settings) if grace is None else None
+        if grace is None:
+            return self._log_in(kind, settings, subject, reason)
         actor = kind.find_by_identifier(subject.identifier)
         if actor is None:
             raise ActorNotCreated
@@ -130,32 +139,25 @@ class Flows:
         return code
 
     def _log_in(
-        self,
-        kind: ActorType,
-        settings: Settings,
-        subject: Subject,
-        found: Challenge | None,
-        code: str,
+        self, kind: ActorType, settings: Settings, subject: Subject, reason: str | None
     ) -> str:
-        self._redeem(subject, found, code, settings)
+        if reason is not None:
+            self._reject(subject, reason)
         actor = kind.find_by_identifier(subject.identifier)
         if actor is None:  # deleted or switched off since the code was sent
             self._reject(subject, "unknown")
         return self._admit(kind, settings, subject, actor, "otp")
 
-    def _redeem(
-        self, subject: Subject, found: Challenge | None, code: str, settings: Settings
-    ) -> Challenge:
-        reason = self._guess(found, code, settings)
-        if found is None or reason is not None:
-            self._reject(subject, reason or "unknown")
-        if not self._challenges.redeem(found):
-            self._reject(subject, "unknown")
-        return found
-
-    def _guess(self, found: Challenge | None, code: str, settings: Settings) -> str | None:
+    def _redeem(self, found: Challenge | None, code: str, settings: Settings) -> str | None:
+        """Use a challenge up with its code. Returns the reason of a refusal."""
         if found is None:
             return "unknown"
+        reason = self._guess(found, code, settings)
+        if reason is not None:
+            return reason
+        return None if self._challenges.redeem(found) else "unknown"
+
+    def _guess(self, found: Challenge, code: str, settings: Settings) -> str | None:
         if not found.long and self._breaker.is_open():
             return "budget"
         budget = _Budget(self._budgets, settings.verify_limits, found.subject.owner)

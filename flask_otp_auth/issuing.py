@@ -90,17 +90,30 @@ class Issuing:
         if unwanted and not settings.always_return_success:
             self._suppress(subject, unwanted)
             raise _PLAIN[unwanted]
+        with self._challenges.turn():
+            issued = self._issue(subject, settings, decoy=unwanted is not None)
+        if isinstance(issued, str):
+            return self._stay_silent(subject, issued, settings, challenge)
+        if unwanted:
+            self._suppress(subject, unwanted)
+        else:
+            self._deliver(actor, *issued)
+        return Issued(issued[0].id, settings.ttl, settings.resend_interval)
+
+    def _issue(
+        self, subject: Subject, settings: Settings, *, decoy: bool
+    ) -> tuple[Challenge, str] | str:
+        """Return a new challenge and its code, or the reason why there is none."""
         if not self._challenges.open_window(subject, settings.resend_interval):
-            return self._stay_silent(subject, "cooldown", settings, challenge)
+            return "cooldown"
         try:
-            if not self._take_budget(subject, settings, decoy=unwanted is not None):
-                return self._stay_silent(subject, "send_limit", settings, challenge)
-            issued = self._issue(subject, settings, actor, unwanted)
+            if not self._take_budget(subject, settings, decoy=decoy):
+                return "send_limit"
+            return self._put(subject, settings, decoy=decoy)
         except Unavailable:
             # Nothing was sent, so the next request must not be met with silence.
             self._challenges.close_window(subject)
             raise
-        return Issued(issued.id, settings.ttl, settings.resend_interval)
 
     def _take_budget(self, subject: Subject, settings: Settings, *, decoy: bool) -> bool:
         """Count a code against what may be sent; false if nothing is left.
@@ -124,29 +137,22 @@ class Issuing:
         held = self._challenges.new_id() if challenge is None else challenge
         return Issued(held, settings.ttl, settings.resend_interval)
 
-    def _issue(
-        self, subject: Subject, settings: Settings, actor: Any | None, unwanted: str | None
-    ) -> Challenge:
+    def _put(self, subject: Subject, settings: Settings, *, decoy: bool) -> tuple[Challenge, str]:
         # Guessers are met with longer codes, not with a locked door: the owner still gets in.
         has_budget = self._budgets.has_left(settings.verify_limits, "verify", *subject.owner)
         short = has_budget and not self._breaker.is_open()
         code = codes.generate(settings.digits) if short else codes.generate_long()
         challenge = self._challenges.issue(
             subject,
-            None if unwanted else code,
+            None if decoy else code,
             length=len(code),
             attempts=settings.max_attempts if short else 0,
             ttl=settings.ttl,
         )
-        if unwanted:
-            self._suppress(subject, unwanted)
-        else:
-            self._deliver(subject, code, actor, challenge)
-        return challenge
+        return challenge, code
 
-    def _deliver(
-        self, subject: Subject, code: str, actor: Any | None, challenge: Challenge
-    ) -> None:
+    def _deliver(self, actor: Any | None, challenge: Challenge, code: str) -> None:
+        subject = challenge.subject
         arguments = {
             "actor_type": subject.actor_type,
             "identifier": subject.identifier,

@@ -20,10 +20,14 @@ from .database import Database
 _GET = "SELECT value FROM otp_cache WHERE key = ? AND expires > ?"
 _GET_MANY = """SELECT key, value FROM otp_cache
     WHERE key IN (SELECT value FROM json_each(?)) AND expires > ?"""
+_ROW = "(?, ?, ?)"
 _SET = """INSERT INTO otp_cache VALUES (?, ?, ?)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires"""
 _ADD = f"{_SET} WHERE expires <= ?"
 _DELETE = "DELETE FROM otp_cache WHERE key = ? AND expires > ?"
+
+#: Rows that one statement writes: a challenge and its tickets, with room.
+_ROWS_AT_ONCE = 200
 
 _COUNT = "SELECT after, expires FROM otp_hit WHERE key = ? AND at = 0 AND expires > ?"
 _INCR = """INSERT INTO otp_hit VALUES (:key, 0, 0, :amount, :now + :expiry)
@@ -95,10 +99,17 @@ class SQLiteCache(BaseCache):
         self, mapping: dict[str, Any], timeout: int | timedelta | None = None
     ) -> list[Any]:
         """Write all values or, if this raises, none. Returns the keys."""
-        packed = {key: self._pack(value) for key, value in mapping.items()}
-        with self.database.transaction(rows=len(mapping)) as connection:
-            expires = self._deadline(timeout)
-            connection.executemany(_SET, [(*item, expires) for item in packed.items()])
+        packed = [(key, self._pack(value)) for key, value in mapping.items()]
+        if len(packed) > _ROWS_AT_ONCE:
+            with self.database.transaction(len(packed)) as connection:
+                expires = self._deadline(timeout)
+                connection.executemany(_SET, [(*item, expires) for item in packed])
+        elif packed:
+            # One statement takes half the time of one for each row.
+            sql = _SET.replace(_ROW, ", ".join([_ROW] * len(packed)))
+            with self.database.writer(len(packed)) as connection:
+                expires = self._deadline(timeout)
+                connection.execute(sql, [field for item in packed for field in (*item, expires)])
         return list(mapping)
 
     def add(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
@@ -116,7 +127,7 @@ class SQLiteCache(BaseCache):
     def delete_many(self, *keys: str) -> list[Any]:
         """Delete all values or, if this raises, none. Returns the keys."""
         sql = "DELETE FROM otp_cache WHERE key = ?"
-        with self.database.transaction(rows=len(keys)) as connection:
+        with self.database.transaction(len(keys)) as connection:
             connection.executemany(sql, [(key,) for key in keys])
         return list(keys)
 

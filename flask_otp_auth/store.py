@@ -8,7 +8,8 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from cachelib import BaseCache, MemcachedCache, RedisCache, SimpleCache, ValkeyCache
 
@@ -60,6 +61,20 @@ class CacheStore(Store):
             return bool(self._cache.add(key, "1", timeout=ttl))
 
 
+class SQLiteStore(CacheStore):
+    """The four verbs on a SQLiteCache."""
+
+    def __init__(self, cache: SQLiteCache) -> None:
+        super().__init__(cache, (sqlite3.Error, OSError))
+        self._database = cache.database
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep other threads out of the file: each switch between threads costs a statement."""
+        with self._outages, self._database.turn():
+            yield
+
+
 class SimpleStore(CacheStore):
     """The four verbs on a SimpleCache, which ends a time to live up to a second early."""
 
@@ -101,7 +116,7 @@ def store_for(cache: BaseCache | Store) -> Store:
     if isinstance(cache, Store):
         return cache
     if isinstance(cache, SQLiteCache):
-        return CacheStore(cache, (sqlite3.Error, OSError))
+        return SQLiteStore(cache)
     if isinstance(cache, SimpleCache):
         return SimpleStore(_roomy(cache))
     if isinstance(cache, RedisCache | ValkeyCache):

@@ -1,6 +1,7 @@
 """What most tests share: a shop with customers, its app, its outbox, and a clock to turn."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -128,6 +129,7 @@ class WatchedStore(Store):
         self.calls: list[str] = []
         self.written: dict[str, str] = {}
         self.reachable = True
+        self.in_turn = False
         self._store = store_for(SimpleCache(threshold=50_000))
 
     def put(self, items: Mapping[str, str], ttl: int) -> None:
@@ -146,6 +148,14 @@ class WatchedStore(Store):
     def mark(self, key: str, ttl: int) -> bool:
         self._note("mark")
         return self._store.mark(key, ttl)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        self.in_turn = True
+        try:
+            yield
+        finally:
+            self.in_turn = False
 
     def _note(self, verb: str) -> None:
         if not self.reachable:

@@ -1,9 +1,11 @@
 """Answering with a code: once, in time, for the one that it was sent to."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import time_machine
+from blinker import NamedSignal
 from conftest import ADA, BOB, Api, Customers, Ear, Watched, WatchedStore, bearer, wrong
 from flask import Flask
 from werkzeug.test import TestResponse
@@ -16,6 +18,7 @@ from flask_otp_auth import (
     InvalidOTP,
     NotFound,
     OTPAuth,
+    signals,
 )
 from flask_otp_auth.testing import Outbox
 
@@ -770,3 +773,48 @@ def test_a_token_of_a_flow_is_good_over_http(
         token = shop.otp_auth.verify("customer", ADA, outbox.last.otp)
     answer = shop.app.test_client().post("/auth/token/refresh", headers=bearer(token))
     assert answer.status_code == 200
+
+
+def test_nothing_of_the_app_runs_while_others_wait_for_their_turn(
+    make_watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lookup or a handler may take its time; in a turn it would hold up every request."""
+    shop = make_watched(OTP_AUTH_RESEND_INTERVAL=0, OTP_AUTH_IP_VERIFY_LIMITS="9/hour")
+    called: dict[str, list[bool]] = {}
+
+    def note(name: str) -> None:
+        called.setdefault(name, []).append(shop.store.in_turn)
+
+    def noting(name: str) -> Callable[..., Any]:
+        method = getattr(Customers, name)
+        return lambda *arguments: (note(name), method(*arguments))[1]
+
+    for name in ("find_by_identifier", "find_by_id"):
+        monkeypatch.setattr(Customers, name, noting(name))
+    receivers = {
+        name: lambda _, name=name, **arguments: note(name)
+        for name, signal in vars(signals).items()
+        if isinstance(signal, NamedSignal) and name not in ("breaker_opened", "delivery_failed")
+    }
+    for name, receiver in receivers.items():
+        getattr(signals, name).connect(receiver, shop.app)
+    shop.otp_auth.claims_loader(lambda actor_type, actor: note("claims_loader") or {})
+    api = Api(shop.app.test_client())
+    with Outbox(shop.app) as outbox:
+        api.pre_register(ADA)
+        api.generate(BOB)
+        api.generate(ADA)
+        for otp in (wrong(outbox.last.otp), outbox.last.otp, outbox.last.otp):
+            api.verify(otp, ADA)
+        api.pre_register(BOB)
+        for otp in (wrong(outbox.last.otp), outbox.last.otp):
+            api.register(otp, BOB)
+        shop.customers.add(BOB)
+        for otp in (wrong(outbox.last.otp), outbox.last.otp, outbox.last.otp):
+            token = api.authenticate(otp, BOB).get_json().get("token", "")
+            api.refresh(token)
+            api.revoke(token)
+        for _ in range(2):
+            api.verify("123456", ADA)
+    assert called.keys() == {"find_by_identifier", "find_by_id", "claims_loader", *receivers}
+    assert not any(in_turn for turns in called.values() for in_turn in turns)

@@ -35,8 +35,9 @@ from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 
 from flask_otp_auth import database as original
-from flask_otp_auth.database import SWEEP_ROWS, Database
+from flask_otp_auth.database import Database
 from flask_otp_auth.sqlite import SQLiteCache, SQLiteLimitStorage
+from flask_otp_auth.sweep import SWEEP_EVERY, SWEEP_ROWS
 
 #: Seconds after which a worker gives up waiting for the others.
 PATIENCE = 60
@@ -417,7 +418,7 @@ class TestDatabase:
 
 def load_again(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return a second copy of the module, which finds the platform as it is now."""
-    spec = importlib.util.spec_from_file_location("another", original.__file__)
+    spec = importlib.util.spec_from_file_location("flask_otp_auth.another", original.__file__)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -509,8 +510,45 @@ class TestLocked:
         assert SQLiteCache(impatient).set("a", "1")
 
 
+class TestTurn:
+    """What a thread holds together in a turn, no other thread of the process comes between."""
+
+    def test_writers_nest(self, database: Database) -> None:
+        cache, storage = SQLiteCache(database), SQLiteLimitStorage(database)
+        with database.turn(), database.turn():
+            assert cache.set_many({"a": "1", "b": "2"})
+            assert storage.acquire_entry("a", 1, 60)
+            assert storage.incr("a", 60) == 1
+            assert cache.get_many("a", "b") == ["1", "2"]
+
+    def test_other_threads_wait(self, impatient: Database) -> None:
+        cache = SQLiteCache(impatient)
+        with ThreadPoolExecutor(1) as elsewhere:
+            with impatient.turn():
+                cache.set("a", "1")
+                blocked = elsewhere.submit(cache.delete, "a")
+                with pytest.raises(sqlite3.OperationalError, match="locked by another thread"):
+                    blocked.result(PATIENCE)
+                turn = elsewhere.submit(impatient.turn().__enter__)
+                with pytest.raises(sqlite3.OperationalError, match="locked by another thread"):
+                    turn.result(PATIENCE)
+                assert elsewhere.submit(cache.get, "a").result(PATIENCE) == "1"
+            assert elsewhere.submit(cache.delete, "a").result(PATIENCE)
+
+    def test_each_statement_commits_by_itself(self, database: Database, path: Path) -> None:
+        with database.turn():
+            SQLiteCache(database).set("a", "1")
+            assert look(path, "SELECT value FROM otp_cache") == [("1",)]
+
+    def test_a_turn_ends_with_an_error(self, impatient: Database) -> None:
+        with pytest.raises(KeyError), impatient.turn():
+            raise KeyError
+        with ThreadPoolExecutor(1) as elsewhere:
+            assert elsewhere.submit(SQLiteCache(impatient).set, "a", "1").result(PATIENCE)
+
+
 class TestSweep:
-    def test_a_write_deletes_a_bounded_number_of_expired_rows(
+    def test_a_write_looks_at_a_bounded_number_of_rows(
         self, cache: SQLiteCache, path: Path, clock: time_machine.Traveller
     ) -> None:
         cache.set_many({f"live:{n}": "1" for n in range(10)}, timeout=3600)
@@ -518,24 +556,14 @@ class TestSweep:
         cache.set_many({f"old:{n}": "1" for n in range(20 * SWEEP_ROWS)}, timeout=10)
         clock.shift(11)
         counts = [rows_in(path, "otp_cache")]
-        while counts[-1] > 21 and len(counts) < 40 * SWEEP_ROWS:
-            cache.set("live:0", "1", timeout=3600)
-            counts.append(rows_in(path, "otp_cache"))
-        steps = {before - after for before, after in itertools.pairwise(counts)}
-        assert steps <= {0, SWEEP_ROWS}
-        assert counts[-1] == 20
-        assert all(cache.has(f"{kind}:{n}") for kind in ("live", "forever") for n in range(10))
-
-    def test_a_backlog_is_written_back_bit_by_bit(
-        self, cache: SQLiteCache, path: Path, clock: time_machine.Traveller
-    ) -> None:
-        """SQLite would let it grow to a thousand pages, and write these in one request."""
-        cache.set_many({f"old:{n}": "x" * 1000 for n in range(20 * SWEEP_ROWS)}, timeout=10)
-        cache.database.close()
-        clock.shift(11)
-        while rows_in(path, "otp_cache"):
+        while counts[-1] > 20 and len(counts) < 30 * SWEEP_EVERY:
             cache.delete("nothing")
-        assert path.with_name(f"{path.name}-wal").stat().st_size < 300 * 4096
+            counts.append(rows_in(path, "otp_cache"))
+        steps = [before - after for before, after in itertools.pairwise(counts)]
+        assert counts[-1] == 20
+        assert max(steps) == SWEEP_ROWS
+        assert sum(map(bool, steps)) == 21
+        assert all(cache.has(f"{kind}:{n}") for kind in ("live", "forever") for n in range(10))
 
     def test_it_keeps_up(
         self,
@@ -572,16 +600,36 @@ class TestSweep:
         assert rows_in(path, "otp_hit") == 5
         assert storage.get_moving_window("live", 5, 3600)[1] == 5
 
-    def test_the_oldest_go_first(
+    @pytest.mark.parametrize("table", ["otp_cache", "otp_hit"])
+    def test_one_process_goes_on_where_another_ended(
+        self, table: str, path: Path, clock: time_machine.Traveller
+    ) -> None:
+        rounds = 5
+        with closing(Database(path)) as first:
+            cache, storage = SQLiteCache(first), SQLiteLimitStorage(first)
+            for n in range(rounds * SWEEP_ROWS):
+                cache.set(f"old:{n}", "1", timeout=10)
+                storage.acquire_entry(f"old:{n}", 5, 10)
+        clock.shift(11)
+        for _ in range(rounds + 1):
+            with closing(Database(path)) as another:
+                for _ in range(SWEEP_EVERY):
+                    SQLiteCache(another).delete("nothing")
+        assert rows_in(path, table) == 0
+
+    def test_round_and_round(
         self, cache: SQLiteCache, path: Path, clock: time_machine.Traveller
     ) -> None:
-        cache.set_many({f"young:{n}": "1" for n in range(3 * SWEEP_ROWS)}, timeout=20)
-        cache.set_many({f"old:{n}": "1" for n in range(SWEEP_ROWS)}, timeout=10)
-        clock.shift(30)
-        before = rows_in(path, "otp_cache")
-        while rows_in(path, "otp_cache") >= before:
+        """Keys come before and after those that a sweep has reached, and none is forgotten."""
+        for n in range(5 * SWEEP_EVERY):
+            cache.set(f"{'az'[n % 2]}:{n}", "1", timeout=10)
+            clock.shift(1)
+        for _ in range(3 * SWEEP_EVERY):
             cache.delete("nothing")
-        assert look(path, "SELECT count(*) FROM otp_cache WHERE key GLOB 'old:*'") == [(0,)]
+        clock.shift(11)
+        for _ in range(3 * SWEEP_EVERY):
+            cache.delete("nothing")
+        assert rows_in(path, "otp_cache") == 0
 
 
 class TestFileGone:

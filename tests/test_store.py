@@ -59,6 +59,18 @@ def winners(contest: Callable[[], bool], callers: int = 8) -> int:
     return told.count(True)
 
 
+class TestTurn:
+    def test_all_verbs_work_in_a_turn(self, store: Store) -> None:
+        with store.turn():
+            probe(store)
+
+    def test_a_file_out_of_reach_is_unavailable(self, tmp_path: Path) -> None:
+        (tmp_path / "folder").touch()
+        store = store_for(SQLiteCache(tmp_path / "folder" / "codes.sqlite3"))
+        with pytest.raises(Unavailable), store.turn():
+            raise AssertionError("the turn began")
+
+
 class TestPutAndPeek:
     def test_what_was_put_is_there(self, store: Store) -> None:
         store.put({"one": "1", "two": "2"}, 60)
