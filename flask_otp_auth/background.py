@@ -14,6 +14,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+Job = Callable[[], None]
+_Jobs = deque[Job]
+
 #: Threads for deliveries in each process.
 WORKERS = 4
 
@@ -46,10 +49,10 @@ class _Pool:
         from concurrent.futures import ThreadPoolExecutor  # here: many processes deliver nothing
 
         self._threads: ThreadPoolExecutor = ThreadPoolExecutor(WORKERS, "otp-auth-delivery")
-        self._jobs: deque[Callable[[], None]] = deque()
+        self._jobs: _Jobs = deque()
         self._gathering = False
 
-    def submit(self, job: Callable[[], None]) -> None:
+    def submit(self, job: Job) -> None:
         self._jobs.append(job)
         if self._gathering:
             return
@@ -63,24 +66,31 @@ class _Pool:
 
     def _gather(self) -> None:
         time.sleep(GATHERING)
-        # Before the first job is taken: who still counts on this thread has added its job.
+        # Before a job is taken: who still counts on this thread has added its job.
         self._gathering = False
-        self._work()
+        # What comes from now on is for the next thread: this one would otherwise go on for as
+        # long as there are requests, in step with them.
+        batch: _Jobs = deque()
+        for _ in range(len(self._jobs)):
+            batch.extend(_next(self._jobs))
+        self._work(batch)
 
-    def _work(self) -> None:
-        job = self._next()
-        if self._jobs:
+    def _work(self, batch: _Jobs) -> None:
+        jobs = _next(batch)
+        if batch:
             # One of the jobs may be slow, and must not hold up the others.
             with suppress(RuntimeError):  # at the interpreter's end this thread is enough
-                self._threads.submit(self._work)
-        while job is not None:
-            job()
-            job = self._next()
+                self._threads.submit(self._work, batch)
+        while jobs:
+            jobs[0]()
+            jobs = _next(batch)
 
-    def _next(self) -> Callable[[], None] | None:
-        with suppress(IndexError):
-            return self._jobs.popleft()
-        return None
+
+def _next(jobs: _Jobs) -> list[Job]:
+    """Take the next job, if there is one."""
+    with suppress(IndexError):
+        return [jobs.popleft()]
+    return []
 
 
 def threads_are_missing() -> bool:

@@ -50,12 +50,12 @@ class Subject(NamedTuple):
 class Challenge(NamedTuple):
     """One issued code, waiting for its answer.
 
-    :ivar tag: the hashed name of the owner.
+    :ivar key: what a right guess takes.
     :ivar attempts: the number of tickets; a long code has none and needs none.
     """
 
     subject: Subject
-    tag: str
+    key: str
     id: str
     digest: str
     length: int
@@ -73,15 +73,9 @@ class Challenge(NamedTuple):
         return datetime.fromtimestamp(self.deadline, UTC)
 
     @property
-    def key(self) -> str:
-        """The key that a right guess takes."""
-        return _key(self.tag, self.subject.purpose, self.id)
-
-    @property
     def tickets(self) -> list[str]:
         """The keys of which each guess takes one."""
-        key = self.key
-        return [f"{key}:{number}" for number in range(self.attempts)]
+        return [f"{self.key}:{number}" for number in range(self.attempts)]
 
 
 def check_id(challenge_id: object, *, required: bool = False) -> None:
@@ -97,14 +91,14 @@ def check_id(challenge_id: object, *, required: bool = False) -> None:
         raise InvalidData("challenge must be valid Unicode.")
 
 
-def _key(tag: str, purpose: str, challenge_id: str) -> str:
-    # The braces keep all keys of one owner in one slot of a Redis Cluster. The id may come
-    # from a caller, so a hash of it stands in the key.
-    return f"otp_auth:{{{tag}}}:{purpose}:{codes.short_hash(challenge_id)}"
-
-
 def _newest_key(tag: str, purpose: str) -> str:
+    # The braces keep all keys of one owner in one slot of a Redis Cluster.
     return f"otp_auth:{{{tag}}}:{purpose}"
+
+
+def _key(newest: str, challenge_id: str) -> str:
+    # The id may come from a caller, so a hash of it stands in the key.
+    return f"{newest}:{codes.short_hash(challenge_id)}"
 
 
 class Challenges:
@@ -139,7 +133,10 @@ class Challenges:
             self._store.take(self._window_key(subject))
 
     def _window_key(self, subject: Subject) -> str:
-        return f"{_newest_key(self._names.tag(*subject.owner), subject.purpose)}:window"
+        return f"{self._newest_key(subject)}:window"
+
+    def _newest_key(self, subject: Subject) -> str:
+        return _newest_key(self._names.tag(*subject.owner), subject.purpose)
 
     def issue(
         self,
@@ -160,29 +157,29 @@ class Challenges:
         """
         challenge_id = challenge_id or self.new_id()
         digest = self._digest(self._digest_keys[-1], subject, challenge_id, code or "")
+        newest = self._newest_key(subject)
         challenge = Challenge(
             subject,
-            self._names.tag(*subject.owner),
+            _key(newest, challenge_id),
             challenge_id,
             digest if code else secrets.token_hex(32),
             length,
             attempts,
             time.time() + ttl,
         )
-        self._store.put(self._items(challenge), ttl + AFTERLIFE)
+        sealed = self._close(challenge)
+        tickets = dict.fromkeys(challenge.tickets, "1")
+        self._store.put({challenge.key: sealed, newest: sealed, **tickets}, ttl + AFTERLIFE)
         return challenge
 
-    def _items(self, challenge: Challenge) -> dict[str, str]:
-        sealed = self._seals[challenge.subject.purpose].close(
+    def _close(self, challenge: Challenge) -> str:
+        return self._seals[challenge.subject.purpose].close(
             challenge.deadline,
             challenge.id,
             challenge.digest,
             challenge.length,
             challenge.attempts,
         )
-        tickets = dict.fromkeys(challenge.tickets, "1")
-        newest = _newest_key(challenge.tag, challenge.subject.purpose)
-        return {challenge.key: sealed, newest: sealed, **tickets}
 
     @staticmethod
     def _digest(key: bytes, subject: Subject, challenge_id: str, code: str) -> str:
@@ -191,29 +188,30 @@ class Challenges:
     def find(self, challenge_id: str | None, *subjects: Subject) -> list[Challenge | None]:
         """Return each subject's challenge of that id, or its newest if no id is given."""
         places = [
-            (subject, tag) for subject in subjects for tag in self._names.tags(*subject.owner)
+            (subject, _newest_key(tag, subject.purpose))
+            for subject in subjects
+            for tag in self._names.tags(*subject.owner)
         ]
         values = self._store.peek(
-            *(
-                _newest_key(tag, subject.purpose)
-                if challenge_id is None
-                else _key(tag, subject.purpose, challenge_id)
-                for subject, tag in places
-            )
+            *[
+                newest if challenge_id is None else _key(newest, challenge_id)
+                for _, newest in places
+            ]
         )
         found: dict[Subject, Challenge | None] = dict.fromkeys(subjects)
-        for (subject, tag), value in zip(places, values, strict=True):
-            challenge = self._open(subject, tag, value)
+        for (subject, newest), value in zip(places, values, strict=True):
+            challenge = self._open(subject, newest, value)
             if challenge and challenge_id in (None, challenge.id):
                 found[subject] = found[subject] or challenge
         return list(found.values())
 
-    def _open(self, subject: Subject, tag: str, value: str | None) -> Challenge | None:
+    def _open(self, subject: Subject, newest: str, value: str | None) -> Challenge | None:
         opened = self._seals[subject.purpose].open(value)
         if opened is None:
             return None
         deadline, (challenge_id, digest, length, attempts) = opened
-        return Challenge(subject, tag, challenge_id, digest, length, attempts, deadline)
+        key = _key(newest, challenge_id)
+        return Challenge(subject, key, challenge_id, digest, length, attempts, deadline)
 
     def guess(self, challenge: Challenge, code: str, budget: Callable[[], bool]) -> str | None:
         """Try a code. The challenge stays; who was right must still redeem it.

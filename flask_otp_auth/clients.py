@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from limits.storage import MemcachedStorage, RedisClusterStorage, RedisSentinelStorage, RedisStorage
 
 from .errors import ConfigError, Unavailable
+from .sockets import kernel_timed
 
 #: Seconds to wait for a server: to connect, and then for each reply.
 TIMEOUT = 2
@@ -106,6 +107,7 @@ def _options(driver: Any, uri: str) -> dict[str, Any]:
             "socket_connect_timeout": TIMEOUT,
             "retry": driver.retry.Retry(driver.backoff.NoBackoff(), 0),
             "max_connections": MAX_CONNECTIONS,
+            "connection_class": _kernel_timed_class(driver),
             "protocol": 2,  # in 3, redis-py doesn't see that a server has closed a connection
             **given,
         }
@@ -114,6 +116,14 @@ def _options(driver: Any, uri: str) -> dict[str, Any]:
     except (TypeError, ValueError, driver.RedisError) as error:
         raise _fault(f"has an option that redis-py refuses: {error}") from None
     return options
+
+
+def _kernel_timed_class(driver: Any) -> Any:
+    class KernelTimedConnection(driver.Connection):  # type: ignore[misc] # an extra
+        def _connect(self) -> socket.socket:
+            return kernel_timed(super()._connect())
+
+    return KernelTimedConnection
 
 
 def memcached_client(uri: str) -> "Memcached":

@@ -1,6 +1,7 @@
 """Clients of the servers that a URI names: what it may say, and what they do in an outage."""
 
 import gc
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,10 +19,11 @@ from limits.strategies import MovingWindowRateLimiter, SlidingWindowCounterRateL
 from servers import at_once, until
 from stores import KINDS, Memcached, Proxy, Redis, Sentinel, Storages, free_port
 
-from flask_otp_auth import ConfigError, Unavailable
+from flask_otp_auth import ConfigError, Unavailable, clients, sockets
 from flask_otp_auth.backends import backend_for
 from flask_otp_auth.keys import Keys
 from flask_otp_auth.limits import Limits, strategy_for
+from flask_otp_auth.sockets import KernelTimedSocket, kernel_timed
 from flask_otp_auth.store import Store, probe
 
 PASSWORD = "p@ss:w/rd#, %2520"  # every character that a URI could trip over
@@ -129,6 +131,18 @@ class TestURI:
             assert pool.connection_kwargs["socket_connect_timeout"] == 2
             assert pool.connection_kwargs["retry"].get_retries() == 0
             assert pool.max_connections == connections
+
+    @pytest.mark.skipif(not sockets.KNOWN, reason="needs Linux with 64 bits")
+    def test_connections_wait_in_the_kernel(
+        self, storages: Storages, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made: list[socket.socket] = []
+        monkeypatch.setattr(
+            clients, "kernel_timed", lambda s: made.append(kernel_timed(s)) or made[-1]
+        )
+        probe(open_store(storages["redis"].uri))
+        assert {type(one) for one in made} == {KernelTimedSocket}
+        assert {one.gettimeout() for one in made} == {2}
 
 
 def servers_of(storage: Any) -> list[Any]:
