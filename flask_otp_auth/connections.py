@@ -28,7 +28,7 @@ class Pool:
         self.pid: int = os.getpid()
         self.file: File | None = file
         self.sidecars: set[File] = set()
-        self.writing: threading.RLock = threading.RLock()
+        self.writing: threading.Lock = threading.Lock()
         self.open: set[sqlite3.Connection] = set()
         self.idle: list[sqlite3.Connection] = []
         weakref.finalize(self, _close, self.pid, self.open)
@@ -39,16 +39,6 @@ class Pool:
             return file_at(path) == self.file
         except OSError:
             return False
-
-    def begin_turn(self, timeout: float) -> None:
-        """Wait for this thread's turn to write; turns nest.
-
-        Threads queue here: SQLite's own way to wait is to sleep and try again.
-
-        :param timeout: seconds to wait before ``sqlite3.OperationalError``.
-        """
-        if not self.writing.acquire(timeout=timeout):
-            raise sqlite3.OperationalError("database is locked by another thread")
 
     def discard(self, connection: sqlite3.Connection) -> None:
         """Close a connection, rolling back what it was at."""
@@ -85,7 +75,7 @@ class Loan:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
+        if kind is None and not self._connection.in_transaction:
             self._pool.idle.append(self._connection)
         else:
             self._pool.discard(self._connection)  # which also rolls back
@@ -106,7 +96,8 @@ class Turn(Loan):
         self._timeout = timeout
 
     def __enter__(self) -> sqlite3.Connection:
-        self._pool.begin_turn(self._timeout)
+        if not self._pool.writing.acquire(timeout=self._timeout):
+            raise sqlite3.OperationalError("database is locked by another thread")
         try:
             return super().__enter__()
         except BaseException:

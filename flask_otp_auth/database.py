@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 from .connections import File, Loan, Pool, Turn, file_at
@@ -49,32 +49,40 @@ class Database:
         self.timeout = timeout
         self._unswept = 0
         self._pool = Pool()
+        self._own = _Own()
         _databases.add(self)
 
     def read(self, sql: str, parameters: Any) -> list[Any]:
         """Run a query and return its rows."""
+        if self._own.connection is not None:
+            return self._own.connection.execute(sql, parameters).fetchall()
         with Loan(self._current_pool(), self.open) as connection:
             return connection.execute(sql, parameters).fetchall()
 
-    def writer(self, rows: int = 1) -> "_Writer":
+    def writer(self, rows: int = 1) -> AbstractContextManager[sqlite3.Connection]:
         """Lend a connection on which each statement commits by itself.
 
         :param rows: how many rows will be written, about.
         """
-        return _Writer(self, self._current_pool(), rows)
+        if self._own.connection is None:
+            return _Writer(self, self._current_pool(), rows)
+        self.make_room(self._own.connection, rows)
+        return nullcontext(self._own.connection)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Keep the turn to write for a ``with`` block, in which other writers nest.
+        """Give this thread a connection of its own and the turn to write, for a ``with`` block.
 
-        Each statement in it still commits by itself.
+        Reads and writes in it use these. Each statement still commits by itself.
         """
-        pool = self._current_pool()
-        pool.begin_turn(self.timeout)
-        try:
+        if self._own.connection is not None:
             yield
-        finally:
-            pool.writing.release()
+            return
+        with Turn(self._current_pool(), self.open, self.timeout) as self._own.connection:
+            try:
+                yield
+            finally:
+                self._own.connection = None
 
     @contextmanager
     def transaction(self, rows: int = 1) -> Iterator[sqlite3.Connection]:
@@ -82,10 +90,9 @@ class Database:
 
         :param rows: how many rows will be written, about.
         """
-        with self.writer(rows) as connection:
+        with self.writer(rows) as connection, connection:  # which itself commits or rolls back
             connection.execute("BEGIN IMMEDIATE")
             yield connection
-            connection.execute("COMMIT")
 
     def make_room(self, connection: sqlite3.Connection, rows: int) -> None:
         """Delete some expired rows, where so many will be written."""
@@ -185,6 +192,12 @@ class Database:
                 if not busy or time.monotonic() > deadline:
                     raise
             time.sleep(0.005)
+
+
+class _Own(threading.local):
+    """The connection of a thread that has its turn."""
+
+    connection: sqlite3.Connection | None = None
 
 
 class _Writer(Turn):

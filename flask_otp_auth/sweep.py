@@ -40,10 +40,10 @@ def sweep(connection: sqlite3.Connection) -> None:
 
     :param connection: on which each statement commits by itself.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    for table in _STRETCHES:
-        _sweep(connection, table)
-    connection.execute("COMMIT")
+    with connection:  # which itself commits or rolls back
+        connection.execute("BEGIN IMMEDIATE")
+        for table in _STRETCHES:
+            _sweep(connection, table)
 
 
 def _sweep(connection: sqlite3.Connection, table: str) -> None:

@@ -535,6 +535,23 @@ class TestTurn:
                 assert elsewhere.submit(cache.get, "a").result(PATIENCE) == "1"
             assert elsewhere.submit(cache.delete, "a").result(PATIENCE)
 
+    def test_what_is_left_open_is_undone(self, database: Database, path: Path) -> None:
+        """Else the next one to use the connection would keep everybody else waiting."""
+        with database.turn(), database.writer() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+        with closing(Database(path, timeout=0.05)) as another:
+            assert SQLiteCache(another).set("a", "1")
+
+    def test_a_write_that_fails_is_undone_at_once(self, database: Database, path: Path) -> None:
+        """Whoever goes on in the turn must not write into what is rolled back later."""
+        cache = SQLiteCache(database)
+        with database.turn():
+            cache.set("text", "abc")
+            with pytest.raises(TypeError):
+                cache.inc("text")
+            cache.set("a", "1")
+            assert look(path, "SELECT key FROM otp_cache ORDER BY key") == [("a",), ("text",)]
+
     def test_each_statement_commits_by_itself(self, database: Database, path: Path) -> None:
         with database.turn():
             SQLiteCache(database).set("a", "1")
