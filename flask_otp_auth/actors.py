@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from .config import Settings, overrides
 from .errors import ConfigError, InvalidData, NotFound
 from .identifiers import Canonicaliser, Kind, canonical, canonicaliser
-from .opaque import opaque
+from .opaque import Opaque
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -39,8 +39,7 @@ def _active(actor: Any | None) -> Any | None:
     return actor if actor is not None and is_active(actor) else None
 
 
-@opaque
-class ActorType(NamedTuple):
+class ActorType(Opaque):
     """One registered actor type.
 
     :ivar kind: what ``identifier=`` was.
@@ -81,7 +80,7 @@ class ActorType(NamedTuple):
     def within(self, settings: Settings) -> tuple["ActorType", Settings]:
         """Return the type as an app's settings have it, and these with its own in place."""
         own = replace(settings, **self.overrides)
-        return self._replace(canonicaliser=canonicaliser(self.kind, own.phone_region)), own
+        return self.replace(canonicaliser=canonicaliser(self.kind, own.phone_region)), own
 
     def find_by_identifier(self, identifier: str) -> Any | None:
         """Return the active actor with that canonical identifier, or ``None``."""

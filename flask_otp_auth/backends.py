@@ -4,6 +4,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from cachelib import BaseCache, MemcachedCache, RedisCache
@@ -14,7 +15,7 @@ from .database import Database
 from .errors import ConfigError, Unavailable
 from .memory import MemoryCache, MemoryLimitStorage
 from .sqlite import SQLiteCache, SQLiteLimitStorage
-from .store import Store, probe, store_for
+from .store import SQLiteStore, Store, probe, store_for
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
@@ -33,12 +34,13 @@ class Backend:
     rest: Callable[[], None] = lambda: None
 
 
-def backend_for(uri: str, instance_path: str) -> Backend:
+def backend_for(uri: str, instance_path: str, *, own_limits: bool = False) -> Backend:
     """Return the backend that a checked ``STORAGE_URI`` names.
 
     Nothing is connected yet. Both halves raise :class:`Unavailable` if they can't connect.
 
     :param instance_path: the folder that relative SQLite paths start from.
+    :param own_limits: whether the app has a limiter of its own, so that limits stand elsewhere.
     :raises ConfigError: if the URI can't be used or its driver is not installed.
     """
     scheme = uri.partition("://")[0]
@@ -48,7 +50,7 @@ def backend_for(uri: str, instance_path: str) -> Backend:
         return _memcached(uri)
     if scheme.startswith("redis"):
         return _redis(uri)
-    return _sqlite(os.path.join(instance_path, uri.removeprefix("sqlite:///")))
+    return _sqlite(os.path.join(instance_path, uri.removeprefix("sqlite:///")), own_limits)
 
 
 def open_store(backend: Backend, cache: BaseCache | Store | None) -> Store:
@@ -68,10 +70,11 @@ def open_store(backend: Backend, cache: BaseCache | Store | None) -> Store:
         backend.rest()
 
 
-def _sqlite(path: str) -> Backend:
+def _sqlite(path: str, own_limits: bool) -> Backend:
     database = Database(path)
+    cache = SQLiteCache(database)
     return Backend(
-        lambda: store_for(SQLiteCache(database)),
+        lambda: store_for(cache) if own_limits else SQLiteStore(cache),
         lambda: SQLiteLimitStorage(database),
         # uWSGI forks without telling Python, and SQLite's connections don't survive that.
         database.close,
@@ -125,6 +128,10 @@ class LazyStore(Store):
     def mark(self, key: str, ttl: int) -> bool:
         """Open a window, unless it is open."""
         return self._reached().mark(key, ttl)
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Hold operations together."""
+        return self._reached().turn()
 
     def _reached(self) -> Store:
         if self._liar is not None:

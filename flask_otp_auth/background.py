@@ -2,7 +2,7 @@
 
 A thread that is woken takes the interpreter from the request that woke it, which costs more than
 most handlers do, and costs it only where there is something to deliver. So jobs are gathered for
-some milliseconds and a thread is woken once for all of them.
+some milliseconds, and a few threads are woken for all of them.
 """
 
 import os
@@ -10,12 +10,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
+from threading import Lock
 from typing import Any
 
 Job = Callable[[], None]
-_Jobs = deque[Job]
 
 #: Threads for deliveries in each process.
 WORKERS = 4
@@ -25,7 +24,7 @@ GATHERING = 0.02
 
 
 class ProcessPools:
-    """The thread pool of each process, made at its first job.
+    """The thread pool of each process, made at its first job. Jobs must raise nothing.
 
     A pool that was made before a fork has no threads in the child, so each process has its
     own. The interpreter finishes what is pending when it exits cleanly.
@@ -49,48 +48,39 @@ class _Pool:
         from concurrent.futures import ThreadPoolExecutor  # here: many processes deliver nothing
 
         self._threads: ThreadPoolExecutor = ThreadPoolExecutor(WORKERS, "otp-auth-delivery")
-        self._jobs: _Jobs = deque()
-        self._gathering = False
+        self._jobs: deque[Job] = deque()
+        self._gathering = 0
+        self._lock = Lock()
 
     def submit(self, job: Job) -> None:
-        self._jobs.append(job)
-        if self._gathering:
-            return
-        self._gathering = True
+        with self._lock:
+            self._jobs.append(job)
+            # One thread for one job, more for more, as any of them may be slow.
+            if self._gathering < min(WORKERS, len(self._jobs)):
+                self._begin_to_gather()
+
+    def _begin_to_gather(self) -> None:
         try:
             self._threads.submit(self._gather)
         except RuntimeError:
-            self._gathering = False
-            self._jobs.remove(job)
+            if self._gathering:
+                return  # then one that gathers already will do it
+            self._jobs.pop()
             raise
+        self._gathering += 1
 
     def _gather(self) -> None:
         time.sleep(GATHERING)
-        # Before a job is taken: who still counts on this thread has added its job.
-        self._gathering = False
-        # What comes from now on is for the next thread: this one would otherwise go on for as
-        # long as there are requests, in step with them.
-        batch: _Jobs = deque()
-        for _ in range(len(self._jobs)):
-            batch.extend(_next(self._jobs))
-        self._work(batch)
-
-    def _work(self, batch: _Jobs) -> None:
-        jobs = _next(batch)
-        if batch:
-            # One of the jobs may be slow, and must not hold up the others.
-            with suppress(RuntimeError):  # at the interpreter's end this thread is enough
-                self._threads.submit(self._work, batch)
-        while jobs:
-            jobs[0]()
-            jobs = _next(batch)
-
-
-def _next(jobs: _Jobs) -> list[Job]:
-    """Take the next job, if there is one."""
-    with suppress(IndexError):
-        return [jobs.popleft()]
-    return []
+        with self._lock:
+            self._gathering -= 1
+            # What comes from now on is for another thread: this one would otherwise go on for
+            # as long as there are requests, in step with them.
+            count = len(self._jobs)
+        for _ in range(count):
+            with self._lock:
+                job = self._jobs.popleft() if self._jobs else None
+            if job is not None:
+                job()
 
 
 def threads_are_missing() -> bool:

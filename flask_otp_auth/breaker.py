@@ -30,6 +30,7 @@ class Breaker:
         self._emit = emit
         self._open = False
         self._read_at = 0.0
+        self._untold = False
 
     def is_open(self) -> bool:
         """Tell whether short codes rest; a reading of this process is good for a second.
@@ -49,8 +50,12 @@ class Breaker:
             self._read(True)
 
     def _read(self, is_open: bool) -> None:
-        opened = is_open and not self._open
+        self._untold |= is_open and not self._open
         self._open, self._read_at = is_open, time.time()
-        if opened:
+
+    def tell(self) -> None:
+        """Log and signal that it has opened; not before the store's turn is over."""
+        if self._untold:
+            self._untold = False
             logger.error("too many guesses fail: short codes rest, new codes are long")
             self._emit(signals.breaker_opened, limit="; ".join(map(str, self._limit)))

@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from . import codes
 from .errors import InvalidData, Unavailable
 from .keys import Keys, Names, Seal, is_past
-from .opaque import opaque
+from .opaque import Opaque
 from .verbs import Store
 
 LOGIN = "login"
@@ -32,8 +31,7 @@ GRACE_ATTEMPTS = 3
 AFTERLIFE = 60
 
 
-@opaque
-class Subject(NamedTuple):
+class Subject(Opaque):
     """What a code is for; a code of one subject never works for another."""
 
     actor_type: str
@@ -46,8 +44,7 @@ class Subject(NamedTuple):
         return self.actor_type, self.identifier
 
 
-@opaque
-class Challenge(NamedTuple):
+class Challenge(Opaque):
     """One issued code, waiting for its answer.
 
     :ivar key: what a right guess takes.
@@ -115,7 +112,10 @@ class Challenges:
         }
 
     def turn(self) -> AbstractContextManager[object]:
-        """Hold together what is done in a ``with`` block; see :meth:`Store.turn`."""
+        """Hold together what is done in a ``with`` block; see :meth:`Store.turn`.
+
+        Others may wait meanwhile, so nothing of the app's own is called in it.
+        """
         return self._store.turn()
 
     def new_id(self) -> str:

@@ -148,7 +148,7 @@ class Credentials:
         if actor is None:
             raise ActorNotCreated
         # What was revoked is the actor's, while this token names its identifier.
-        if self._revocations.cover(claims._replace(subject=actor_id(actor))):
+        if self._revocations.cover(claims.replace(subject=actor_id(actor))):
             raise Unauthorized
         if not self._rights.take("refresh", claims.jti):
             raise Unauthorized

@@ -78,11 +78,17 @@ class Database:
         if self._own.connection is not None:
             yield
             return
-        with Turn(self._current_pool(), self.open, self.timeout) as self._own.connection:
-            try:
-                yield
-            finally:
-                self._own.connection = None
+        while True:
+            pool = self._current_pool()
+            with Turn(pool, self.open, self.timeout) as connection:
+                if not pool.is_at(self.path):  # it was replaced while this thread queued
+                    continue
+                self._own.connection = connection
+                try:
+                    yield
+                finally:
+                    self._own.connection = None
+                return
 
     @contextmanager
     def transaction(self, rows: int = 1) -> Iterator[sqlite3.Connection]:

@@ -19,9 +19,8 @@ from .challenges import LOGIN, REGISTRATION
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 #: The signals whose handlers would tell by their time which identifiers exist, and where a
-#: signal implies it, its purpose; and the alert, which is sent while others wait for their turn.
+#: signal implies it, its purpose.
 _BACKGROUND = {
-    signals.breaker_opened: None,
     signals.otp_generated: LOGIN,
     signals.pre_register_otp_generated: REGISTRATION,
     signals.otp_suppressed: None,
@@ -83,6 +82,8 @@ class Delivery:
                 self._send(signal, arguments)
         except Exception as error:  # noqa: BLE001 - what an app does as a context begins or ends
             self._failed(signal, arguments, "the app context", error)
+        except BaseException as error:  # noqa: BLE001 - or it would end a thread that others need
+            self._failed(signal, arguments, "a handler", error)
 
     def _send(self, signal: NamedSignal, arguments: dict[str, Any]) -> None:
         if signal is signals.otp_suppressed and self._warns(arguments["actor_type"]):
@@ -100,7 +101,7 @@ class Delivery:
                 self._failed(signal, arguments, name, error)
 
     def _failed(
-        self, signal: NamedSignal, arguments: dict[str, Any], who: str, error: Exception
+        self, signal: NamedSignal, arguments: dict[str, Any], who: str, error: BaseException
     ) -> None:
         # The error's own text stays out of the log: it may hold the code.
         logger.error(

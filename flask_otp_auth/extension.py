@@ -127,7 +127,8 @@ class OTPAuth:
         from .backends import backend_for, open_store
 
         keys = Keys.derive(secrets_of(app.config))
-        backend = backend_for(settings.storage_uri, app.instance_path)
+        own_limits = self._limiter is not None
+        backend = backend_for(settings.storage_uri, app.instance_path, own_limits=own_limits)
         store = open_store(backend, self._cache)
         limits = Limits(self._strategy(backend.open_limits), keys)
         audit_names = Names(keys.audit)

@@ -65,6 +65,7 @@ class Flows:
         with self._challenges.turn():
             (found,) = self._challenges.find(challenge, subject)
             reason = self._redeem(found, code, settings)
+        self._breaker.tell()
         return self._log_in(kind, settings, subject, reason)
 
     def register(
@@ -83,6 +84,7 @@ class Flows:
         with self._challenges.turn():
             (found,) = self._challenges.find(challenge, subject)
             reason = self._redeem(found, code, settings)
+        self._breaker.tell()
         if found is None or reason is not None:
             self._reject(subject, reason or "unknown")
         if kind.find_owner(subject.identifier) is not None:
@@ -119,6 +121,7 @@ class Flows:
             if grace is not None and self._guess(grace, code, settings) is not None:
                 grace = None
             reason = self._redeem(login, code, settings) if grace is None else None
+        self._breaker.tell()
         if grace is None:
             return self._log_in(kind, settings, subject, reason)
         actor = kind.find_by_identifier(subject.identifier)

@@ -92,6 +92,7 @@ class Issuing:
             raise _PLAIN[unwanted]
         with self._challenges.turn():
             issued = self._issue(subject, settings, decoy=unwanted is not None)
+        self._breaker.tell()
         if isinstance(issued, str):
             return self._stay_silent(subject, issued, settings, challenge)
         if unwanted:
@@ -132,10 +133,17 @@ class Issuing:
         if not settings.always_return_success:
             wait = settings.resend_interval
             if reason == "send_limit":
-                wait = self._budgets.retry_after(settings.send_limits, "send", *subject.owner)
+                wait = self._until_next_send(subject, settings)
             raise RateLimited(retry_after=wait)
         held = self._challenges.new_id() if challenge is None else challenge
         return Issued(held, settings.ttl, settings.resend_interval)
+
+    def _until_next_send(self, subject: Subject, settings: Settings) -> int:
+        try:
+            return self._budgets.retry_after(settings.send_limits, "send", *subject.owner)
+        except Unavailable:
+            self._challenges.close_window(subject)
+            raise
 
     def _put(self, subject: Subject, settings: Settings, *, decoy: bool) -> tuple[Challenge, str]:
         # Guessers are met with longer codes, not with a locked door: the owner still gets in.

@@ -9,11 +9,11 @@ import json
 import time
 from collections.abc import Sequence
 from hashlib import blake2b, sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 from itsdangerous import BadSignature, TimestampSigner
 
-from .opaque import opaque
+from .opaque import Opaque
 
 
 def pack(*parts: str) -> bytes:
@@ -28,8 +28,7 @@ def mac(key: bytes, message: bytes) -> str:
     return hmac.new(key, message, "sha256").hexdigest()
 
 
-@opaque
-class Keys(NamedTuple):
+class Keys(Opaque):
     """The derived keys of one app.
 
     :ivar tokens: sign tokens under HS256.

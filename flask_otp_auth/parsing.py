@@ -1,21 +1,20 @@
 """Request bodies: JSON, strict and small."""
 
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 from flask import Request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from .errors import InvalidData, PayloadTooLarge, UnsupportedMediaType
 from .identifiers import MAX_LENGTH
-from .opaque import opaque
+from .opaque import Opaque
 
 #: Bytes that a body may have at most.
 MAX_BODY = 4096
 
 
-@opaque
-class Body(NamedTuple):
+class Body(Opaque):
     """What a request's body says; an absent challenge is ``None``."""
 
     identifier: str

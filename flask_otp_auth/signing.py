@@ -5,9 +5,9 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from .opaque import opaque
+from .opaque import Opaque
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 MIN_RSA_BITS = 2048
 
 
-@opaque
-class SigningKey(NamedTuple):
+class SigningKey(Opaque):
     """One key, and its name in the header of tokens.
 
     :ivar algorithm: the only one that it is used with (RFC 8725, section 3.1).

@@ -5,6 +5,7 @@ the interpreter over to another thread and back. A socket that blocks, with its 
 the kernel, needs no poll.
 """
 
+import signal
 import socket
 import struct
 import sys
@@ -31,6 +32,10 @@ class KernelTimedSocket(socket.socket):
         self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
         self._seconds = value
+
+    def setblocking(self, flag: bool, /) -> None:
+        """Wait without end, or not at all."""
+        self.settimeout(None if flag else 0)
 
     def gettimeout(self) -> float | None:
         """Return what was set."""
@@ -68,6 +73,9 @@ def kernel_timed(plain: socket.socket) -> socket.socket:
     switches between greenlets, as the kernel must not block these.
     """
     if not KNOWN or type(plain) is not socket.socket or type(plain).__module__ != "socket":
+        return plain
+    # Each signal lets a wait in the kernel begin anew, so it would never end between two of them.
+    if any(signal.getitimer(timer)[0] for timer in (signal.ITIMER_REAL, signal.ITIMER_PROF)):
         return plain
     timeout = plain.gettimeout()
     timed = KernelTimedSocket(plain.family, plain.type, plain.proto, plain.detach())

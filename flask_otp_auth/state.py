@@ -1,6 +1,6 @@
 """What the extension keeps for one app, in ``app.extensions["otp_auth"]``."""
 
-from typing import NamedTuple, cast
+from typing import cast
 
 from flask import current_app
 
@@ -12,14 +12,13 @@ from .flows import Flows
 from .issuing import Issuing
 from .keys import Names
 from .limits import Limits
-from .opaque import opaque
+from .opaque import Opaque
 from .ports import Emit
 
 EXTENSION = "otp_auth"
 
 
-@opaque
-class State(NamedTuple):
+class State(Opaque):
     """The parts of one app, put together by ``init_app``."""
 
     settings: Settings

@@ -21,6 +21,9 @@ from .verbs import Outages, Store, has_ended, text_of
 
 __all__ = ["MIN_THRESHOLD", "CacheStore", "Store", "probe", "store_for"]
 
+#: What a file of SQLite raises when it can't do its work.
+SQLITE_ERRORS = (sqlite3.Error, OSError)
+
 #: Seconds that a key outlives its own deadline, as some caches round down to whole seconds.
 ROUNDING = 1
 
@@ -62,15 +65,18 @@ class CacheStore(Store):
 
 
 class SQLiteStore(CacheStore):
-    """The four verbs on a SQLiteCache."""
+    """The four verbs on a SQLiteCache in whose file the limits are, too."""
 
     def __init__(self, cache: SQLiteCache) -> None:
-        super().__init__(cache, (sqlite3.Error, OSError))
+        super().__init__(cache, SQLITE_ERRORS)
         self._database = cache.database
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Keep other threads out of the file: each switch between threads costs a statement."""
+        """Keep other threads out of the file: each switch between threads costs a statement.
+
+        They wait meanwhile, so this must not be held while some other storage is waited for.
+        """
         with self._outages, self._database.turn():
             yield
 
@@ -116,7 +122,7 @@ def store_for(cache: BaseCache | Store) -> Store:
     if isinstance(cache, Store):
         return cache
     if isinstance(cache, SQLiteCache):
-        return SQLiteStore(cache)
+        return CacheStore(cache, SQLITE_ERRORS)
     if isinstance(cache, SimpleCache):
         return SimpleStore(_roomy(cache))
     if isinstance(cache, RedisCache | ValkeyCache):

@@ -7,12 +7,12 @@ import re
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jwt
 
 from .errors import Unauthorized
-from .opaque import opaque
+from .opaque import Opaque
 from .signing import SigningKey
 
 AUTHENTICATION = "auth+jwt"
@@ -40,8 +40,7 @@ _COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _MAX_NUMBER = 2**53
 
 
-@opaque
-class Claims(NamedTuple):
+class Claims(Opaque):
     """What a verified token or session says.
 
     :ivar kind: ``auth+jwt``, ``registration+jwt`` or ``session``.

@@ -51,7 +51,9 @@ def build_blueprint() -> Blueprint:
 
 
 def _forbid_storing(response: Response) -> Response:
-    response.headers.setdefault("Cache-Control", "no-store")
+    # Whatever an app's own error handler says; but keys are for all to keep.
+    if response.headers.get("Cache-Control") not in ("no-store", FOR_ALL):
+        response.headers["Cache-Control"] = "no-store"
     return response
 
 

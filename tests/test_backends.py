@@ -3,19 +3,27 @@
 import logging
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 from cachelib import SimpleCache
+from conftest import ADA, SECRET, Customers
+from flask import Flask
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
 from limits import parse
 from limits.strategies import MovingWindowRateLimiter
 
+from flask_otp_auth import OTPAuth
 from flask_otp_auth.backends import LazyStore, backend_for
+from flask_otp_auth.database import Database
 from flask_otp_auth.errors import ConfigError, Unavailable
 from flask_otp_auth.keys import Keys
 from flask_otp_auth.limits import Limits, strategy_for
 from flask_otp_auth.memory import MemoryCache
 from flask_otp_auth.store import MIN_THRESHOLD, CacheStore, Store, probe, store_for
+from flask_otp_auth.testing import Outbox
 
 TWICE = parse("2/hour")
 
@@ -198,3 +206,28 @@ class TestLazyStore:
         outage.over = True
         with pytest.raises(ConfigError, match="doesn't tell the truth"):
             LazyStore(outage).connect()
+
+
+@pytest.mark.parametrize("own_limiter", [True, False])
+def test_nobody_waits_at_the_file_for_limits_that_stand_elsewhere(
+    tmp_path: Path, customers: Customers, monkeypatch: pytest.MonkeyPatch, own_limiter: bool
+) -> None:
+    """Else an app's own limiter, slow or out of reach, would let one request in at a time."""
+    app = Flask("shop")
+    uri = f"sqlite:///{tmp_path}/codes.sqlite3"
+    app.config.update(TESTING=True, SECRET_KEY=SECRET, OTP_AUTH_STORAGE_URI=uri)
+    limiter = Limiter(get_remote_address, app=app, storage_uri="memory://")
+    otp_auth = OTPAuth(limiter=limiter if own_limiter else None)
+    otp_auth.add_actor_type("customer", customers)
+    otp_auth.init_app(app)
+    turns = []
+
+    def turn(database: Database) -> AbstractContextManager[None]:
+        turns.append(database)
+        return nullcontext()
+
+    monkeypatch.setattr(Database, "turn", turn)
+    with Outbox(app) as outbox, app.app_context():
+        otp_auth.generate("customer", ADA)
+        otp_auth.verify("customer", ADA, outbox.last.otp)
+    assert len(turns) == (0 if own_limiter else 2)

@@ -41,7 +41,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Event:
     return gate
 
 
-def test_jobs_of_one_moment_wake_one_thread(
+def test_jobs_of_one_moment_wake_few_threads(
     pools: ProcessPools, gate: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To wake a thread for each one would cost more than the job."""
@@ -55,7 +55,7 @@ def test_jobs_of_one_moment_wake_one_thread(
     monkeypatch.setattr(ThreadPoolExecutor, "submit", wake)
     for number in range(100):
         pools.submit(done.put, number)
-    assert len(woken) == 1
+    assert len(woken) == WORKERS
     assert done.empty()
     gate.set()
     assert gathered(100, done) == list(range(100))
@@ -110,8 +110,26 @@ def test_one_thread_does_it_all_if_it_can_have_no_help(
     pools: ProcessPools, gate: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: queue.Queue[int] = queue.Queue()
-    for number in range(3):
-        pools.submit(done.put, number)
+    pools.submit(done.put, 0)
     monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    for number in (1, 2):
+        pools.submit(done.put, number)
     gate.set()
     assert gathered(3, done) == [0, 1, 2]
+
+
+def test_an_interrupted_submission_holds_up_no_later_one(
+    pools: ProcessPools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler may raise anywhere, a time-out of the server for one."""
+    done: queue.Queue[int] = queue.Queue()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ThreadPoolExecutor, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pools.submit(done.put, 1)
+    pools.submit(done.put, 2)
+    assert gathered(2, done) == [1, 2]

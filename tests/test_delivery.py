@@ -1,5 +1,6 @@
 """Delivery: in the background, isolated, logged without a secret, and never lost silently."""
 
+import asyncio
 import logging
 import os
 import queue
@@ -314,6 +315,23 @@ class TestFailures:
         said, _ = shop.heard()
         assert (said["identifier"], type(said["error"])) == (LOGIN["identifier"], OSError)
         assert "the app context raised OSError" in caplog.text
+        assert "314159" not in caplog.text
+
+    @pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
+    def test_what_would_end_a_thread_is_a_failed_delivery_too(
+        self, shop: Shop, caplog: pytest.LogCaptureFixture, error: type[BaseException]
+    ) -> None:
+        """The thread has other deliveries to make."""
+
+        def leave(sender: Flask, **said: object) -> None:
+            raise error(LOGIN["otp"])
+
+        shop.hear(signals.delivery_failed)
+        shop.on(signals.otp_generated, leave)
+        shop.delivery()(signals.otp_generated, **LOGIN)
+        said, _ = shop.heard()
+        assert type(said["error"]) is error
+        assert f"a handler raised {error.__name__}" in caplog.text
         assert "314159" not in caplog.text
 
     @pytest.mark.parametrize("name", ["otp_generated", "pre_register_otp_generated"])

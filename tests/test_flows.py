@@ -1,5 +1,6 @@
 """Answering with a code: once, in time, for the one that it was sent to."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -818,3 +819,24 @@ def test_nothing_of_the_app_runs_while_others_wait_for_their_turn(
             api.verify("123456", ADA)
     assert called.keys() == {"find_by_identifier", "find_by_id", "claims_loader", *receivers}
     assert not any(in_turn for turns in called.values() for in_turn in turns)
+
+
+@pytest.mark.parametrize("asks_for_a_code", [True, False])
+def test_the_breaker_tells_nobody_while_others_wait_for_their_turn(
+    make_watched: Callable[..., Watched], asks_for_a_code: bool
+) -> None:
+    """An alert may be a mail, and would hold up every request just when there are many."""
+    shop = make_watched(OTP_AUTH_GLOBAL_FAILURE_LIMIT="1/hour")
+    in_turn = []
+    hear = signals.breaker_opened.connect_via(shop.app)
+    hear(lambda _, **said: in_turn.append(shop.store.in_turn))
+    api = Api(shop.app.test_client())
+    with Outbox(shop.app) as outbox:
+        api.generate(ADA)
+        api.verify(wrong(outbox.last.otp), ADA)
+        if asks_for_a_code:
+            with time_machine.travel(time.time() + 2, tick=False):  # the reading is no longer good
+                api.generate(BOB)
+        else:
+            api.verify(wrong(outbox.last.otp), ADA)
+    assert in_turn == [False]

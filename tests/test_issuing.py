@@ -26,6 +26,11 @@ WHY = {GENERATE: "unknown_actor", PRE_REGISTER: "already_registered"}
 PURPOSE = {GENERATE: "login", PRE_REGISTER: "registration"}
 
 
+def out_of_reach(*_: object) -> None:
+    """Be a storage that can't be reached."""
+    raise ConnectionRefusedError
+
+
 def ask(api: Api, route: str, identifier: str, **fields: object) -> dict[str, Any]:
     """Ask for a code and return the answer's body; it is always a success."""
     answer = getattr(api, route)(identifier, **fields)
@@ -688,6 +693,20 @@ class TestPlainAnswers:
         assert answer.headers["Retry-After"] == "3480"
         assert answer.get_json()["retry_after"] == 3480
         assert ear.reasons("otp_suppressed") == ["send_limit"]
+
+    def test_an_outage_of_the_send_limit_leaves_no_window_open(
+        self, make_watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else the next answer would tell the wrong time to wait."""
+        shop = make_watched(OTP_AUTH_ALWAYS_RETURN_SUCCESS=False, OTP_AUTH_SEND_LIMITS="1/hour")
+        api = Api(shop.app.test_client())
+        with time_machine.travel(START, tick=False) as clock, Outbox(shop.app):
+            assert api.generate(ADA).status_code == 200
+            clock.shift(60)
+            with monkeypatch.context() as patch:
+                patch.setattr(shop.limits, "get_moving_window", out_of_reach)
+                assert api.generate(ADA).status_code == 503
+            assert api.generate(ADA).get_json()["retry_after"] == 3540
 
     def test_a_bad_code_is_told_as_always(self, api: Api, outbox: Outbox) -> None:
         ask(api, GENERATE, ADA)

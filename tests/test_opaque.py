@@ -1,18 +1,19 @@
 """Opaque records: however one is printed, none of its fields is."""
 
+import json
 import logging
 import pickle
+import pprint
 import traceback
 from collections.abc import Callable
-from typing import NamedTuple
 
 import pytest
+from werkzeug.debug.repr import debug_repr
 
-from flask_otp_auth.opaque import opaque
+from flask_otp_auth.opaque import Opaque
 
 
-@opaque
-class Secret(NamedTuple):
+class Secret(Opaque):
     """A record as those of the package."""
 
     code: str
@@ -24,7 +25,10 @@ PRINTERS: dict[str, Callable[[Secret], str]] = {
     "str": str,
     "format": lambda secret: f"{secret}",
     "percent": lambda secret: "%s" % (secret,),  # noqa: UP031 - what old code does
+    "percent, bare": lambda secret: "%s" % secret,  # noqa: UP031 - a tuple would be taken apart
     "in a list": lambda secret: str([secret]),
+    "pprint": pprint.pformat,
+    "Werkzeug's debugger": debug_repr,
     "ascii": ascii,
     "an error": lambda secret: "".join(traceback.format_exception_only(ValueError(secret))),
 }
@@ -43,10 +47,32 @@ def test_a_log_shows_none_of_it(caplog: pytest.LogCaptureFixture) -> None:
     assert "314159" not in caplog.text
 
 
-def test_it_stays_what_it_was() -> None:
+def test_nothing_can_take_it_apart() -> None:
+    """Error reporters walk through whatever is a sequence or a dataclass."""
     secret = Secret("314159")
-    assert secret == ("314159", 6)
+    with pytest.raises(TypeError):
+        iter(secret)  # type: ignore[call-overload]  # what is tried
+    with pytest.raises(TypeError):
+        json.dumps(secret)
+    assert not hasattr(secret, "__dataclass_fields__")
+
+
+def test_it_is_a_record() -> None:
+    secret = Secret("314159")
+    assert (secret.code, secret.length) == ("314159", 6)
+    assert secret == Secret("314159", 6)
+    assert Secret("314159", length=8) == secret.replace(length=8) != secret
+    assert len({secret, Secret("314159"), Secret("271828")}) == 2
     assert pickle.loads(pickle.dumps(secret)) == secret  # noqa: S301 - it is our own
-    assert secret._replace(length=8).length == 8
-    with pytest.raises(AttributeError):
-        secret.length = 7  # type: ignore[misc]  # what is tried
+
+
+def test_one_of_another_class_is_another() -> None:
+    class Other(Opaque):
+        code: str
+
+    assert Other("314159") != Secret("314159")
+
+
+def test_it_is_frozen() -> None:
+    with pytest.raises(AttributeError, match="Secret is frozen"):
+        Secret("314159").length = 7  # type: ignore[misc]  # what is tried

@@ -1,5 +1,6 @@
 """Sockets that wait in the kernel: to their users they are like any others."""
 
+import signal
 import socket
 import struct
 from collections.abc import Iterator
@@ -81,6 +82,17 @@ def test_a_time_out_of_nothing_does_not_wait(
     assert timed.gettimeout() == 5
 
 
+def test_blocking_or_not_is_a_time_out_too(pair: tuple[socket.socket, socket.socket]) -> None:
+    timed, peer = pair
+    timed.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        timed.recv(1)
+    timed.setblocking(True)
+    assert timed.gettimeout() is None
+    peer.sendall(b"x")
+    assert timed.recv(1) == b"x"
+
+
 @pytest.mark.parametrize(
     ("given", "kept"), [(2, 2), (1.25, 1.25), (1e-9, 1e-6), (None, 0)], ids=str
 )
@@ -104,6 +116,17 @@ def test_what_the_kernel_must_not_block_stays_as_it_is(monkeypatch: pytest.Monke
         assert kernel_timed(green) is green
         monkeypatch.setattr(socket, "socket", Green)  # as such a library does it
         assert kernel_timed(green) is green
+
+
+@pytest.mark.parametrize("timer", [signal.ITIMER_REAL, signal.ITIMER_PROF])
+def test_where_signals_come_at_intervals_sockets_stay_as_they_are(timer: int) -> None:
+    """Each would let the kernel's wait begin anew: a server that hangs would hang the app."""
+    signal.setitimer(timer, 1000)
+    try:
+        with closing(socket.socket()) as plain:
+            assert kernel_timed(plain) is plain
+    finally:
+        signal.setitimer(timer, 0)
 
 
 def test_elsewhere_sockets_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 
 from flask_otp_auth import database as original
+from flask_otp_auth.connections import Turn
 from flask_otp_auth.database import Database
 from flask_otp_auth.sqlite import SQLiteCache, SQLiteLimitStorage
 from flask_otp_auth.sweep import SWEEP_EVERY, SWEEP_ROWS
@@ -534,6 +535,22 @@ class TestTurn:
                     turn.result(PATIENCE)
                 assert elsewhere.submit(cache.get, "a").result(PATIENCE) == "1"
             assert elsewhere.submit(cache.delete, "a").result(PATIENCE)
+
+    def test_who_queued_while_the_file_was_replaced_writes_the_new_one(
+        self, database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache, enter = SQLiteCache(database), Turn.__enter__
+
+        def enter_late(turn: Turn) -> sqlite3.Connection:
+            monkeypatch.undo()
+            path.unlink()
+            return enter(turn)
+
+        cache.set("a", "1")
+        monkeypatch.setattr(Turn, "__enter__", enter_late)
+        with database.turn():
+            cache.set("b", "1")
+        assert look(path, "SELECT key FROM otp_cache") == [("b",)]
 
     def test_what_is_left_open_is_undone(self, database: Database, path: Path) -> None:
         """Else the next one to use the connection would keep everybody else waiting."""

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from pymemcache import PooledClient
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from flask_otp_auth.database import Database
 from flask_otp_auth.errors import ConfigError, Unavailable
 from flask_otp_auth.sqlite import SQLiteCache
-from flask_otp_auth.store import MIN_THRESHOLD, CacheStore, Store, probe, store_for
+from flask_otp_auth.store import MIN_THRESHOLD, CacheStore, SQLiteStore, Store, probe, store_for
 
 
 @pytest.fixture(params=["SimpleCache", "SQLiteCache"])
@@ -64,9 +66,18 @@ class TestTurn:
         with store.turn():
             probe(store)
 
+    def test_in_a_file_with_its_limits_others_wait(self, tmp_path: Path) -> None:
+        database = Database(tmp_path / "codes.sqlite3", timeout=0.05)
+        store = SQLiteStore(SQLiteCache(database))
+        probe(store)
+        with ThreadPoolExecutor(1) as elsewhere, store.turn():
+            probe(store)
+            with pytest.raises(Unavailable):
+                elsewhere.submit(store.take, "key").result(60)
+
     def test_a_file_out_of_reach_is_unavailable(self, tmp_path: Path) -> None:
         (tmp_path / "folder").touch()
-        store = store_for(SQLiteCache(tmp_path / "folder" / "codes.sqlite3"))
+        store = SQLiteStore(SQLiteCache(tmp_path / "folder" / "codes.sqlite3"))
         with pytest.raises(Unavailable), store.turn():
             raise AssertionError("the turn began")
 

@@ -381,6 +381,12 @@ class TestTheAppsOwnFaults:
         assert (answer.status_code, answer.text) == (502, "sorry")
         assert answer.headers["Cache-Control"] == "no-store"
 
+    def test_may_not_be_stored_whatever_the_app_answers(self, broken: Api) -> None:
+        headers = {"Cache-Control": "public, max-age=60"}
+        app = broken.client.application
+        app.register_error_handler(LookupError, lambda error: ("sorry", 502, headers))
+        assert broken.generate(ADA).headers.getlist("Cache-Control") == ["no-store"]
+
 
 class TestNoEcho:
     """Errors never repeat what was sent."""
