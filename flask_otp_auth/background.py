@@ -55,8 +55,8 @@ class _Pool:
     def submit(self, job: Job) -> None:
         with self._lock:
             self._jobs.append(job)
-            # One thread for one job, more for more, as any of them may be slow.
-            if self._gathering < min(WORKERS, len(self._jobs)):
+            # Any job may be slow, so the more there are, the more threads: at 1, 4, 16 and 64.
+            if self._gathering < WORKERS and len(self._jobs) >= 4**self._gathering:
                 self._begin_to_gather()
 
     def _begin_to_gather(self) -> None:

@@ -61,19 +61,34 @@ def test_jobs_of_one_moment_wake_few_threads(
     assert gathered(100, done) == list(range(100))
 
 
-def test_a_slow_job_holds_up_none_of_those_it_was_gathered_with(pools: ProcessPools) -> None:
-    """Each waits for the next one, so all of them must be under way at once."""
-    events = [Event() for _ in range(WORKERS)]
-    outcomes: queue.Queue[bool] = queue.Queue()
+def test_slow_jobs_hold_up_none_of_the_many_that_they_were_gathered_with(
+    pools: ProcessPools, gate: Event
+) -> None:
+    """The slow ones end only when all others are done, so these need a thread of their own."""
+    done: queue.Queue[int] = queue.Queue()
+    ended = Event()
+    for _ in range(WORKERS - 1):
+        pools.submit(ended.wait, PATIENCE)
+    for number in range(64):
+        pools.submit(done.put, number)
+    gate.set()
+    assert gathered(64, done) == list(range(64))
+    ended.set()
 
-    def wait_for(number: int) -> None:
-        events[number].set()
-        following = events[(number + 1) % WORKERS]
-        outcomes.put(following.wait(PATIENCE))
+
+def test_slow_jobs_of_different_moments_hold_up_nobody(pools: ProcessPools) -> None:
+    """Each begins only when the one before is under way, so all of them are at the same time."""
+    begun: queue.Queue[int] = queue.Queue()
+    ended = Event()
+
+    def begin(number: int) -> None:
+        begun.put(number)
+        ended.wait(PATIENCE)
 
     for number in range(WORKERS):
-        pools.submit(wait_for, number)
-    assert [outcomes.get(timeout=PATIENCE) for _ in range(WORKERS)] == [True] * WORKERS
+        pools.submit(begin, number)
+        assert begun.get(timeout=PATIENCE) == number
+    ended.set()
 
 
 def test_a_job_that_comes_while_others_are_done_is_done_too(pools: ProcessPools) -> None:
