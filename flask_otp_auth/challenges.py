@@ -188,8 +188,8 @@ class Challenges:
     def find(self, challenge_id: str | None, *subjects: Subject) -> list[Challenge | None]:
         """Return each subject's challenge of that id, or its newest if no id is given."""
         places = [
-            (subject, _newest_key(tag, subject.purpose))
-            for subject in subjects
+            (number, _newest_key(tag, subject.purpose))
+            for number, subject in enumerate(subjects)
             for tag in self._names.tags(*subject.owner)
         ]
         values = self._store.peek(
@@ -198,12 +198,12 @@ class Challenges:
                 for _, newest in places
             ]
         )
-        found: dict[Subject, Challenge | None] = dict.fromkeys(subjects)
-        for (subject, newest), value in zip(places, values, strict=True):
-            challenge = self._open(subject, newest, value)
+        found: list[Challenge | None] = [None] * len(subjects)
+        for (number, newest), value in zip(places, values, strict=True):
+            challenge = self._open(subjects[number], newest, value)
             if challenge and challenge_id in (None, challenge.id):
-                found[subject] = found[subject] or challenge
-        return list(found.values())
+                found[number] = found[number] or challenge
+        return found
 
     def _open(self, subject: Subject, newest: str, value: str | None) -> Challenge | None:
         opened = self._seals[subject.purpose].open(value)

@@ -17,7 +17,9 @@ class Opaque:
         cls.fields = tuple(cls.__annotations__)
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        self.__dict__.update(zip(self.fields, values, strict=False), **named)
+        self.__dict__.update(zip(self.fields, values))  # noqa: B905 - others may follow by name
+        if named:
+            self.__dict__.update(named)
 
     def replace(self, **changes: Any) -> Self:
         """Return a record that differs in these fields."""
