@@ -7,11 +7,12 @@ some milliseconds, and a few threads are woken for all of them.
 
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from threading import Lock
 from typing import Any
 
 Job = Callable[[], None]
@@ -24,7 +25,7 @@ GATHERING = 0.02
 
 
 class ProcessPools:
-    """The thread pool of each process, made at its first job. Jobs must raise nothing.
+    """The thread pool of each process, made at its first job.
 
     A pool that was made before a fork has no threads in the child, so each process has its
     own. The interpreter finishes what is pending when it exits cleanly.
@@ -50,13 +51,14 @@ class _Pool:
         self._threads: ThreadPoolExecutor = ThreadPoolExecutor(WORKERS, "otp-auth-delivery")
         self._jobs: deque[Job] = deque()
         self._gathering = 0
-        self._lock = Lock()
+        # Looked up here, as gevent may have put its own in place since the import.
+        self._lock = threading.Lock()
 
     def submit(self, job: Job) -> None:
         with self._lock:
             self._jobs.append(job)
-            # Any job may be slow, so the more there are, the more threads: at 1, 4, 16 and 64.
-            if self._gathering < WORKERS and len(self._jobs) >= 4**self._gathering:
+            # One thread to gather and, where jobs pile up, more: at 16, 64 and 256.
+            if not self._gathering or len(self._jobs) >= 4 ** (self._gathering + 1):
                 self._begin_to_gather()
 
     def _begin_to_gather(self) -> None:
@@ -72,15 +74,33 @@ class _Pool:
     def _gather(self) -> None:
         time.sleep(GATHERING)
         with self._lock:
-            self._gathering -= 1
+            # One that could get no thread at once, and so wasn't counted, may get it later.
+            self._gathering = max(0, self._gathering - 1)
             # What comes from now on is for another thread: this one would otherwise go on for
             # as long as there are requests, in step with them.
             count = len(self._jobs)
-        for _ in range(count):
+        self._work(count)
+
+    def _work(self, count: int) -> None:
+        for number in range(count):
             with self._lock:
                 job = self._jobs.popleft() if self._jobs else None
-            if job is not None:
-                job()
+                rest = min(count - number - 1, len(self._jobs))
+            if job is None:
+                return
+            if number == 0 and rest:
+                # This job may be slow, and must not hold up the others.
+                with suppress(RuntimeError):  # at the interpreter's end this thread is enough
+                    self._threads.submit(self._work, rest)
+            _run(job)
+
+
+def _run(job: Job) -> None:
+    try:
+        job()
+    except BaseException as error:  # noqa: BLE001 - else nobody would do what others have submitted
+        # Not to the log, as that may be what has raised.
+        sys.stderr.write(f"flask_otp_auth: a delivery raised {type(error).__qualname__}\n")
 
 
 def threads_are_missing() -> bool:

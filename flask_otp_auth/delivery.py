@@ -71,21 +71,28 @@ class Delivery:
         if signal not in _BACKGROUND or self._inline():
             self._send(signal, arguments)
             return
+        # What is meant to end a thread is meant for another one than that of our own pool.
+        caught = Exception if self._executor else BaseException
         try:
-            (self._executor or self._pools).submit(self._send_later, signal, arguments)
+            (self._executor or self._pools).submit(self._send_later, signal, arguments, caught)
         except Exception as error:  # noqa: BLE001 - whatever an executor raises
             self._failed(signal, arguments, "the executor", error)
 
-    def _send_later(self, signal: NamedSignal, arguments: dict[str, Any]) -> None:
+    def _send_later(
+        self, signal: NamedSignal, arguments: dict[str, Any], caught: type[BaseException]
+    ) -> None:
         try:
             with self._app.app_context():
-                self._send(signal, arguments)
+                self._send(signal, arguments, caught)
         except Exception as error:  # noqa: BLE001 - what an app does as a context begins or ends
             self._failed(signal, arguments, "the app context", error)
-        except BaseException as error:  # noqa: BLE001 - or it would end a thread that others need
-            self._failed(signal, arguments, "a handler", error)
 
-    def _send(self, signal: NamedSignal, arguments: dict[str, Any]) -> None:
+    def _send(
+        self,
+        signal: NamedSignal,
+        arguments: dict[str, Any],
+        caught: type[BaseException] = Exception,
+    ) -> None:
         if signal is signals.otp_suppressed and self._warns(arguments["actor_type"]):
             logger.warning(
                 "no %s code sent for actor type %s: %s",
@@ -96,7 +103,7 @@ class Delivery:
         for handler in signal.receivers_for(self._app):
             try:
                 self._app.ensure_sync(handler)(self._app, **arguments)
-            except Exception as error:  # noqa: BLE001 - reported by _failed, with the rest of the handlers run
+            except caught as error:
                 name = getattr(handler, "__qualname__", type(handler).__name__)
                 self._failed(signal, arguments, name, error)
 

@@ -22,7 +22,12 @@ class Opaque:
             self.__dict__.update(named)
 
     def replace(self, **changes: Any) -> Self:
-        """Return a record that differs in these fields."""
+        """Return a record that differs in these fields.
+
+        :raises TypeError: if it has no such field.
+        """
+        if not changes.keys() <= set(self.fields):
+            raise TypeError(f"{type(self).__name__} has no such field")
         return type(self)(**{**self.__dict__, **changes})
 
     def __eq__(self, other: object) -> bool:
@@ -35,4 +40,7 @@ class Opaque:
         return type(self), *[getattr(self, name) for name in self.fields]
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is frozen")
+
+    def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is frozen")

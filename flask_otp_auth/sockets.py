@@ -75,7 +75,8 @@ def kernel_timed(plain: socket.socket) -> socket.socket:
     if not KNOWN or type(plain) is not socket.socket or type(plain).__module__ != "socket":
         return plain
     # Each signal lets a wait in the kernel begin anew, so it would never end between two of them.
-    if any(signal.getitimer(timer)[0] for timer in (signal.ITIMER_REAL, signal.ITIMER_PROF)):
+    timers = signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF
+    if any(signal.getitimer(timer)[0] for timer in timers):
         return plain
     timeout = plain.gettimeout()
     timed = KernelTimedSocket(plain.family, plain.type, plain.proto, plain.detach())

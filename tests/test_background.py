@@ -41,8 +41,9 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Event:
     return gate
 
 
+@pytest.mark.parametrize(("jobs", "threads"), [(1, 1), (15, 1), (16, 2), (64, 3), (300, 4)])
 def test_jobs_of_one_moment_wake_few_threads(
-    pools: ProcessPools, gate: Event, monkeypatch: pytest.MonkeyPatch
+    pools: ProcessPools, gate: Event, monkeypatch: pytest.MonkeyPatch, jobs: int, threads: int
 ) -> None:
     """To wake a thread for each one would cost more than the job."""
     done: queue.Queue[int] = queue.Queue()
@@ -53,42 +54,45 @@ def test_jobs_of_one_moment_wake_few_threads(
         submit(*arguments)
 
     monkeypatch.setattr(ThreadPoolExecutor, "submit", wake)
-    for number in range(100):
+    for number in range(jobs):
         pools.submit(done.put, number)
-    assert len(woken) == WORKERS
+    assert len(woken) == threads
     assert done.empty()
     gate.set()
-    assert gathered(100, done) == list(range(100))
+    assert gathered(jobs, done) == list(range(jobs))
 
 
-def test_slow_jobs_hold_up_none_of_the_many_that_they_were_gathered_with(
-    pools: ProcessPools, gate: Event
-) -> None:
-    """The slow ones end only when all others are done, so these need a thread of their own."""
-    done: queue.Queue[int] = queue.Queue()
-    ended = Event()
-    for _ in range(WORKERS - 1):
-        pools.submit(ended.wait, PATIENCE)
-    for number in range(64):
-        pools.submit(done.put, number)
-    gate.set()
-    assert gathered(64, done) == list(range(64))
-    ended.set()
+def test_a_slow_job_holds_up_none_of_those_it_was_gathered_with(pools: ProcessPools) -> None:
+    """Each waits for the next one, so all of them must be under way at once."""
+    events = [Event() for _ in range(WORKERS)]
+    outcomes: queue.Queue[bool] = queue.Queue()
 
-
-def test_slow_jobs_of_different_moments_hold_up_nobody(pools: ProcessPools) -> None:
-    """Each begins only when the one before is under way, so all of them are at the same time."""
-    begun: queue.Queue[int] = queue.Queue()
-    ended = Event()
-
-    def begin(number: int) -> None:
-        begun.put(number)
-        ended.wait(PATIENCE)
+    def wait_for(number: int) -> None:
+        events[number].set()
+        following = events[(number + 1) % WORKERS]
+        outcomes.put(following.wait(PATIENCE))
 
     for number in range(WORKERS):
-        pools.submit(begin, number)
-        assert begun.get(timeout=PATIENCE) == number
-    ended.set()
+        pools.submit(wait_for, number)
+    assert [outcomes.get(timeout=PATIENCE) for _ in range(WORKERS)] == [True] * WORKERS
+
+
+def test_a_job_that_raises_keeps_no_other_from_being_done(
+    pools: ProcessPools, gate: Event, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done: queue.Queue[int] = queue.Queue()
+
+    def leave() -> None:
+        raise SystemExit("314159")
+
+    for number in range(3):
+        pools.submit(leave)
+        pools.submit(done.put, number)
+    gate.set()
+    assert gathered(3, done) == [0, 1, 2]
+    pools.submit(done.put, 3)
+    assert gathered(1, done) == [3]
+    assert capsys.readouterr().err == 3 * "flask_otp_auth: a delivery raised SystemExit\n"
 
 
 def test_a_job_that_comes_while_others_are_done_is_done_too(pools: ProcessPools) -> None:
@@ -127,10 +131,10 @@ def test_one_thread_does_it_all_if_it_can_have_no_help(
     done: queue.Queue[int] = queue.Queue()
     pools.submit(done.put, 0)
     monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
-    for number in (1, 2):
+    for number in range(1, 20):
         pools.submit(done.put, number)
     gate.set()
-    assert gathered(3, done) == [0, 1, 2]
+    assert gathered(20, done) == list(range(20))
 
 
 def test_an_interrupted_submission_holds_up_no_later_one(

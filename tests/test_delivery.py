@@ -331,7 +331,7 @@ class TestFailures:
         shop.delivery()(signals.otp_generated, **LOGIN)
         said, _ = shop.heard()
         assert type(said["error"]) is error
-        assert f"a handler raised {error.__name__}" in caplog.text
+        assert f"leave raised {error.__name__} on signal otp-generated" in caplog.text
         assert "314159" not in caplog.text
 
     @pytest.mark.parametrize("name", ["otp_generated", "pre_register_otp_generated"])

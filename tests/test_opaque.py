@@ -74,5 +74,10 @@ def test_one_of_another_class_is_another() -> None:
 
 
 def test_it_is_frozen() -> None:
+    secret = Secret("314159")
     with pytest.raises(AttributeError, match="Secret is frozen"):
-        Secret("314159").length = 7  # type: ignore[misc]  # what is tried
+        secret.length = 7  # type: ignore[misc]  # what is tried
+    with pytest.raises(AttributeError, match="Secret is frozen"):
+        del secret.code
+    with pytest.raises(TypeError, match="no such field"):
+        secret.replace(lenght=7)

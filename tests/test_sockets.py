@@ -118,7 +118,7 @@ def test_what_the_kernel_must_not_block_stays_as_it_is(monkeypatch: pytest.Monke
         assert kernel_timed(green) is green
 
 
-@pytest.mark.parametrize("timer", [signal.ITIMER_REAL, signal.ITIMER_PROF])
+@pytest.mark.parametrize("timer", [signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF])
 def test_where_signals_come_at_intervals_sockets_stay_as_they_are(timer: int) -> None:
     """Each would let the kernel's wait begin anew: a server that hangs would hang the app."""
     signal.setitimer(timer, 1000)
