@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -93,6 +94,53 @@ def test_any_text_is_an_address_or_invalid(text: str) -> None:
         assert str(error) == InvalidIdentifier.message  # noqa: PT017 - either way is right
     else:
         assert address.isascii()
+
+
+PIECES = st.sampled_from(
+    [*"aZ09.@-_+'<>[]\" \n\\üß⒈＠．\u0301\u00ad", "example.com", "[::1]", "xn--"]
+)
+
+
+def by_the_library(text: str) -> str | None:
+    try:
+        checked = validate_email(
+            text.strip(" "), allow_smtputf8=False, check_deliverability=False, strict=True
+        )
+    except EmailNotValidError:
+        return None
+    return checked.ascii_email.lower()
+
+
+@given(st.lists(PIECES).map("".join) | st.builds("{}@{}.{}".format, st.text(), WORD, WORD))
+@example("a" * 64 + "@example.com")
+@example("a" * 65 + "@example.com")
+@example("ada@" + ".".join(["a" * 62] * 4)[:-1])
+@example("ada@" + ".".join(["a" * 62] * 4)[:-2])
+def test_what_an_address_is_is_what_email_validator_says(text: str) -> None:
+    try:
+        address = email(text)
+    except InvalidIdentifier:
+        address = None
+    assert address == by_the_library(text)
+
+
+def test_domains_of_a_test_environment_are_refused_outside_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patches:
+        patches.setattr("email_validator.TEST_ENVIRONMENT", True)
+        assert email("ada@mail.test") == "ada@mail.test"
+    with pytest.raises(InvalidIdentifier):
+        email("ada@mail.test")
+
+
+def test_a_domain_that_an_app_forbids_is_refused_from_then_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert email("ada@forbidden.example.com")
+    monkeypatch.setattr("email_validator.SPECIAL_USE_DOMAIN_NAMES", ["forbidden.example.com"])
+    with pytest.raises(InvalidIdentifier):
+        email("ada@forbidden.example.com")
 
 
 def test_a_refusal_does_not_repeat_the_address() -> None:
