@@ -27,6 +27,9 @@ MAX_ID_LENGTH = 64
 #: Guesses at a code in its grace.
 GRACE_ATTEMPTS = 3
 
+#: What a decoy is bound to in place of a code: no code has spaces, however it is spelt.
+_NO_CODE = "no code"
+
 #: Seconds that a challenge is remembered after its end, to tell "expired" from "unknown".
 AFTERLIFE = 60
 
@@ -153,16 +156,17 @@ class Challenges:
         :param code: the code, or ``None`` for a decoy, which no code can answer.
         :param attempts: guesses that it allows; 0 for a long code.
         :param ttl: seconds until it expires.
+        :param challenge_id: a text that was never used for this subject, if not a fresh one.
         :raises Unavailable: if the store can't be reached.
         """
         challenge_id = challenge_id or self.new_id()
-        digest = self._digest(self._digest_keys[-1], subject, challenge_id, code or "")
+        digest = self._digest(self._digest_keys[-1], subject, challenge_id, code or _NO_CODE)
         newest = self._newest_key(subject)
         challenge = Challenge(
             subject,
             _key(newest, challenge_id),
             challenge_id,
-            digest if code else secrets.token_hex(32),
+            digest,
             length,
             attempts,
             time.time() + ttl,

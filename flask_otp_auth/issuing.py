@@ -4,6 +4,7 @@ Who asks is told the same whether a code is sent or not, and the same work is do
 identifier gets a decoy, a challenge that no code can answer.
 """
 
+import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,13 +150,18 @@ class Issuing:
         # Guessers are met with longer codes, not with a locked door: the owner still gets in.
         has_budget = self._budgets.has_left(settings.verify_limits, "verify", *subject.owner)
         short = has_budget and not self._breaker.is_open()
-        code = codes.generate(settings.digits) if short else codes.generate_long()
+        # For code and id at once, as each read lets other threads have the interpreter, which
+        # costs more than all that is made of it.
+        random = secrets.token_bytes(2 * codes.ENTROPY)
+        own, rest = random[: codes.ENTROPY], random[codes.ENTROPY :]
+        code = codes.generate(settings.digits, own) if short else codes.generate_long(own)
         challenge = self._challenges.issue(
             subject,
             None if decoy else code,
             length=len(code),
             attempts=settings.max_attempts if short else 0,
             ttl=settings.ttl,
+            challenge_id=rest.hex(),
         )
         return challenge, code
 

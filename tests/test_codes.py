@@ -33,16 +33,24 @@ def test_a_short_code_has_so_many_decimal_digits(digits: int) -> None:
         assert codes.fits(code, digits, long=False)
 
 
-def test_a_short_code_keeps_its_leading_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secrets.randbelow", lambda bound: 7)
-    assert codes.generate(6) == "000007"
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(0, "000000"), (7, "000007"), (999_999, "999999"), (1_000_000, "000000"),
+     (2**128 - 1, str(2**128 - 1)[-6:])],
+)  # fmt: skip
+def test_a_short_code_is_the_rest_of_128_random_bits(number: int, code: str) -> None:
+    assert codes.generate(6, number.to_bytes(codes.ENTROPY)) == code
 
 
-def test_a_short_code_is_drawn_from_all_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    bounds = []
-    monkeypatch.setattr("secrets.randbelow", lambda bound: bounds.append(bound) or bound - 1)
-    assert codes.generate(6) == "999999"
-    assert bounds == [1_000_000]
+@given(st.binary(min_size=16, max_size=16))
+def test_a_long_code_is_made_of_65_random_bits_each_of_which_counts(random: bytes) -> None:
+    code = codes.generate_long(random)
+    values = [codes.BASE32.index(character) for character in code]
+    assert values == [byte % 32 for byte in random[:13]]
+
+
+def test_no_two_short_codes_in_a_row_are_alike() -> None:
+    assert len({codes.generate(10) for _ in range(100)}) == 100
 
 
 def test_a_long_code_has_65_bits() -> None:
