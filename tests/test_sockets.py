@@ -1,5 +1,6 @@
 """Sockets that wait in the kernel: to their users they are like any others."""
 
+import select
 import signal
 import socket
 import struct
@@ -17,10 +18,17 @@ pytestmark = pytest.mark.skipif(not sockets.KNOWN, reason="needs Linux with 64 b
 BRIEF = 0.01
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Return both ends of a connection as one has it to a server."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        return ours, listener.accept()[0]
+
+
+@pytest.fixture(params=[tcp_pair, socket.socketpair], ids=["tcp", "unix"])
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket.socket]]:
     """A socket of ours and its peer."""
-    ours, peer = socket.socketpair()
+    ours, peer = request.param()
     ours.settimeout(5)
     with closing(kernel_timed(ours)) as timed, closing(peer):
         yield timed, peer
@@ -30,6 +38,11 @@ def kernel_bound(timed: socket.socket, option: int) -> float:
     """Return the time-out that the kernel keeps, in seconds; 0 if none."""
     seconds, microseconds = struct.unpack("@ll", timed.getsockopt(socket.SOL_SOCKET, option, 16))
     return float(seconds + microseconds / 1e6)
+
+
+def readable(timed: socket.socket) -> bool:
+    """Wait until there is something to receive, were it the end."""
+    return bool(select.select([timed], [], [], 5)[0])
 
 
 def test_bytes_come_and_go(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -76,10 +89,38 @@ def test_a_time_out_of_nothing_does_not_wait(
         timed.recv(1)
     with pytest.raises(BlockingIOError):
         timed.recv_into(bytearray(1))
-    peer.sendall(b"x")
+    peer.sendall(b"xyz")
+    assert readable(timed)
     assert timed.recv(1) == b"x"
+    buffer = bytearray(2)
+    assert timed.recv_into(buffer) == 2
+    assert buffer == b"yz"
+    with pytest.raises(BlockingIOError):
+        timed.recv(1)
     timed.settimeout(5)
     assert timed.gettimeout() == 5
+
+
+def test_who_does_not_wait_sees_that_the_other_end_is_gone(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    timed, peer = pair
+    timed.settimeout(0)
+    peer.close()
+    assert readable(timed)
+    assert timed.recv(1) == b""
+    assert timed.recv_into(bytearray(1)) == 0
+
+
+def test_who_does_not_wait_sees_that_the_connection_broke() -> None:
+    ours, peer = tcp_pair()
+    ours.settimeout(0)
+    with closing(kernel_timed(ours)) as timed:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        assert readable(timed)
+        with pytest.raises(ConnectionResetError):
+            timed.recv(1)
 
 
 def test_blocking_or_not_is_a_time_out_too(pair: tuple[socket.socket, socket.socket]) -> None:
