@@ -78,17 +78,19 @@ class Database:
         if self._own.connection is not None:
             yield
             return
-        while True:
+        pool = self._own_pool()
+        if not pool.idle:  # so one will be opened, for which there must be a file
             pool = self._current_pool()
+        while True:
             with Turn(pool, self.open, self.timeout) as connection:
-                if not pool.is_at(self.path):  # it was replaced while this thread queued
-                    continue
-                self._own.connection = connection
-                try:
-                    yield
-                finally:
-                    self._own.connection = None
-                return
+                if pool.is_at(self.path):
+                    self._own.connection = connection
+                    try:
+                        yield
+                    finally:
+                        self._own.connection = None
+                    return
+            pool = self._current_pool()  # the file was replaced
 
     @contextmanager
     def transaction(self, rows: int = 1) -> Iterator[sqlite3.Connection]:

@@ -552,6 +552,18 @@ class TestTurn:
             cache.set("b", "1")
         assert look(path, "SELECT key FROM otp_cache") == [("b",)]
 
+    def test_a_file_that_is_gone_is_made_anew(self, database: Database, path: Path) -> None:
+        cache = SQLiteCache(database)
+        cache.set("a", "1")
+        path.unlink()
+        with database.turn():
+            assert cache.set("b", "1")
+        database.close()
+        path.unlink()
+        with database.turn():
+            assert cache.set("c", "1")
+        assert look(path, "SELECT key FROM otp_cache") == [("c",)]
+
     def test_what_is_left_open_is_undone(self, database: Database, path: Path) -> None:
         """Else the next one to use the connection would keep everybody else waiting."""
         with database.turn(), database.writer() as connection:
