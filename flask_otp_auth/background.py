@@ -2,7 +2,7 @@
 
 A thread that is woken takes the interpreter from the request that woke it, which costs more than
 most handlers do, and costs it only where there is something to deliver. So jobs are gathered for
-some milliseconds, and a few threads are woken for all of them.
+some milliseconds, and one thread is woken for all of them.
 """
 
 import os
@@ -50,49 +50,51 @@ class _Pool:
 
         self._threads: ThreadPoolExecutor = ThreadPoolExecutor(WORKERS, "otp-auth-delivery")
         self._jobs: deque[Job] = deque()
-        self._gathering = 0
+        self._gathering = False
         # Looked up here, as gevent may have put its own in place since the import.
         self._lock = threading.Lock()
 
     def submit(self, job: Job) -> None:
         with self._lock:
             self._jobs.append(job)
-            # One thread to gather and, where jobs pile up, more: at 16, 64 and 256.
-            if not self._gathering or len(self._jobs) >= 4 ** (self._gathering + 1):
+            if self._gathering:
+                return
+            try:
                 self._begin_to_gather()
+            except RuntimeError:
+                self._jobs.pop()
+                raise
 
     def _begin_to_gather(self) -> None:
-        try:
-            self._threads.submit(self._gather)
-        except RuntimeError:
-            if self._gathering:
-                return  # then one that gathers already will do it
-            self._jobs.pop()
-            raise
-        self._gathering += 1
+        self._threads.submit(self._gather)
+        self._gathering = True
 
     def _gather(self) -> None:
-        time.sleep(GATHERING)
-        with self._lock:
-            # One that could get no thread at once, and so wasn't counted, may get it later.
-            self._gathering = max(0, self._gathering - 1)
-            # What comes from now on is for another thread: this one would otherwise go on for
-            # as long as there are requests, in step with them.
-            count = len(self._jobs)
-        self._work(count)
-
-    def _work(self, count: int) -> None:
-        for number in range(count):
-            with self._lock:
-                job = self._jobs.popleft() if self._jobs else None
-                rest = min(count - number - 1, len(self._jobs))
-            if job is None:
-                return
-            if number == 0 and rest:
-                # This job may be slow, and must not hold up the others.
-                with suppress(RuntimeError):  # at the interpreter's end this thread is enough
-                    self._threads.submit(self._work, rest)
+        try:
+            time.sleep(GATHERING)
+        finally:
+            count = self._end_gathering()
+        for _ in range(count):
+            try:
+                job = self._jobs.popleft()
+            except IndexError:
+                return  # others have done the rest
             _run(job)
+
+    def _end_gathering(self) -> int:
+        """Return how many jobs there are.
+
+        What comes from now on is for another thread: this one would otherwise go on for as long
+        as there are requests, in step with them.
+        """
+        with self._lock:
+            self._gathering = False
+            count = len(self._jobs)
+            if count > 1:
+                # Should the first be slow, the next thread takes over the others.
+                with suppress(RuntimeError):  # at the interpreter's end this thread is enough
+                    self._begin_to_gather()
+        return count
 
 
 def _run(job: Job) -> None:

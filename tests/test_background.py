@@ -41,9 +41,9 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Event:
     return gate
 
 
-@pytest.mark.parametrize(("jobs", "threads"), [(1, 1), (15, 1), (16, 2), (64, 3), (300, 4)])
-def test_jobs_of_one_moment_wake_few_threads(
-    pools: ProcessPools, gate: Event, monkeypatch: pytest.MonkeyPatch, jobs: int, threads: int
+@pytest.mark.parametrize("jobs", [1, 2, 300])
+def test_jobs_of_one_moment_wake_one_thread(
+    pools: ProcessPools, gate: Event, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
     """To wake a thread for each one would cost more than the job."""
     done: queue.Queue[int] = queue.Queue()
@@ -56,10 +56,28 @@ def test_jobs_of_one_moment_wake_few_threads(
     monkeypatch.setattr(ThreadPoolExecutor, "submit", wake)
     for number in range(jobs):
         pools.submit(done.put, number)
-    assert len(woken) == threads
+    assert len(woken) == 1
     assert done.empty()
     gate.set()
     assert gathered(jobs, done) == list(range(jobs))
+
+
+def test_who_is_cut_short_leaves_its_jobs_to_the_next_one(
+    pools: ProcessPools, gate: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: queue.Queue[int] = queue.Queue()
+    waits = iter([True])
+
+    def wait(seconds: float) -> None:
+        if next(waits, False):
+            gate.wait(PATIENCE)
+            raise MemoryError
+
+    monkeypatch.setattr(background, "time", SimpleNamespace(sleep=wait))
+    for number in range(3):
+        pools.submit(done.put, number)
+    gate.set()
+    assert gathered(3, done) == [0, 1, 2]
 
 
 def test_a_slow_job_holds_up_none_of_those_it_was_gathered_with(pools: ProcessPools) -> None:
