@@ -241,6 +241,7 @@ class Memcached:
         except BaseException:
             client.close()  # a reply may be on its way
             raise
+        client.sock = kernel_timed(client.sock)  # connected only now, at its first use
         idle.append(client)
 
     @staticmethod
