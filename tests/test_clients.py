@@ -133,14 +133,15 @@ class TestURI:
             assert pool.max_connections == connections
 
     @pytest.mark.skipif(not sockets.KNOWN, reason="needs Linux with 64 bits")
+    @pytest.mark.parametrize("kind", ["redis", "memcached"])
     def test_connections_wait_in_the_kernel(
-        self, storages: Storages, monkeypatch: pytest.MonkeyPatch
+        self, storages: Storages, monkeypatch: pytest.MonkeyPatch, kind: str
     ) -> None:
         made: list[socket.socket] = []
         monkeypatch.setattr(
             clients, "kernel_timed", lambda s: made.append(kernel_timed(s)) or made[-1]
         )
-        probe(open_store(storages["redis"].uri))
+        probe(open_store(storages[kind].uri))
         assert {type(one) for one in made} == {KernelTimedSocket}
         assert {one.gettimeout() for one in made} == {2}
 
