@@ -2,7 +2,7 @@
 
 A thread that is woken takes the interpreter from the request that woke it, which costs more than
 most handlers do, and costs it only where there is something to deliver. So jobs are gathered for
-some milliseconds, and one thread is woken for all of them.
+some milliseconds, and a thread or two are woken for all of them.
 """
 
 import os
@@ -62,8 +62,9 @@ class _Pool:
             try:
                 self._begin_to_gather()
             except RuntimeError:
-                self._jobs.pop()
-                raise
+                with suppress(IndexError):  # a thread that is at work already may have it
+                    self._jobs.pop()
+                    raise
 
     def _begin_to_gather(self) -> None:
         self._threads.submit(self._gather)
@@ -72,8 +73,10 @@ class _Pool:
     def _gather(self) -> None:
         try:
             time.sleep(GATHERING)
-        finally:
-            count = self._end_gathering()
+        finally:  # whatever cuts it short
+            self._work(self._end_gathering())
+
+    def _work(self, count: int) -> None:
         for _ in range(count):
             try:
                 job = self._jobs.popleft()

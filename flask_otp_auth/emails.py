@@ -8,7 +8,8 @@ from email_validator import EmailNotValidError, validate_email
 
 from .errors import InvalidIdentifier
 
-#: Characters of an address at most (RFC 5321, section 4.5.3.1.3, less the brackets).
+#: Bytes of an address at most, however its domain is spelt (RFC 5321, section 4.5.3.1.3, less the
+#: brackets).
 MAX_LENGTH = 254
 
 #: A local part: words of ASCII with single dots between them, 64 characters at most (RFC 5321,
@@ -24,14 +25,13 @@ def email(text: str) -> str:
 
     :raises InvalidIdentifier: if it is not an address that mail can be sent to.
     """
-    typed = text.strip(" ")
-    local, _, domain = typed.partition("@")
+    local, _, domain = text.strip(" ").partition("@")
     if not _LOCAL_PART.fullmatch(local):
         raise InvalidIdentifier
-    address = f"{local}@{_a_label(domain, _rules())}".lower()
-    if max(len(typed), len(address)) > MAX_LENGTH:
+    a_label, room = _checked(domain, _rules())
+    if len(local) > room:
         raise InvalidIdentifier
-    return address
+    return f"{local}@{a_label}".lower()
 
 
 def _rules() -> tuple[object, ...]:
@@ -45,8 +45,8 @@ def _rules() -> tuple[object, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _a_label(domain: str, rules: tuple[object, ...]) -> str:
-    """Return a domain as an A-label.
+def _checked(domain: str, rules: tuple[object, ...]) -> tuple[str, int]:
+    """Return a domain as an A-label, and the characters that a local part may have before it.
 
     Few domains have most of the addresses, and to check one takes as long as half a sign-in.
 
@@ -57,4 +57,5 @@ def _a_label(domain: str, rules: tuple[object, ...]) -> str:
     except EmailNotValidError:
         # The library's text repeats parts of the address, so it stays out of the chain.
         raise InvalidIdentifier from None
-    return checked.ascii_domain
+    spellings = domain, checked.domain, checked.ascii_domain
+    return checked.ascii_domain, MAX_LENGTH - 1 - max(len(one.encode()) for one in spellings)

@@ -26,7 +26,7 @@ _NONE = bytes(4)
 
 
 class KernelTimedSocket(socket.socket):
-    """A socket whose time-out the kernel keeps; to its user it is like any other."""
+    """A socket whose time-out the kernel keeps; to a driver it is like any other."""
 
     _seconds: float | None = None
     _flags = 0

@@ -104,7 +104,7 @@ def _redeeming(flow: Redeem) -> Callable[[str], Response]:
 
 
 def _request() -> Request:
-    """Return the request itself: each look through Flask's proxy takes longer than most looks."""
+    """Return the request itself, as each use of Flask's proxy costs a look-up of its context."""
     return request._get_current_object()  # type: ignore[attr-defined, no-any-return] # of the proxy
 
 

@@ -42,7 +42,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Event:
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 300])
-def test_jobs_of_one_moment_wake_one_thread(
+def test_one_thread_gathers_the_jobs_of_a_moment(
     pools: ProcessPools, gate: Event, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
     """To wake a thread for each one would cost more than the job."""
@@ -62,22 +62,21 @@ def test_jobs_of_one_moment_wake_one_thread(
     assert gathered(jobs, done) == list(range(jobs))
 
 
-def test_who_is_cut_short_leaves_its_jobs_to_the_next_one(
-    pools: ProcessPools, gate: Event, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_who_is_cut_short_while_it_gathers_does_the_jobs_at_once(
+    pools: ProcessPools, gate: Event, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
     done: queue.Queue[int] = queue.Queue()
-    waits = iter([True])
 
     def wait(seconds: float) -> None:
-        if next(waits, False):
-            gate.wait(PATIENCE)
-            raise MemoryError
+        gate.wait(PATIENCE)
+        raise MemoryError
 
     monkeypatch.setattr(background, "time", SimpleNamespace(sleep=wait))
-    for number in range(3):
+    for number in range(jobs):
         pools.submit(done.put, number)
     gate.set()
-    assert gathered(3, done) == [0, 1, 2]
+    assert gathered(jobs, done) == list(range(jobs))
 
 
 def test_a_slow_job_holds_up_none_of_those_it_was_gathered_with(pools: ProcessPools) -> None:
@@ -136,6 +135,35 @@ def test_without_a_thread_the_caller_is_told_and_the_job_is_not_done_later(
     pools.submit(done.put, 2)
     assert gathered(1, done) == [2]
     assert done.empty()
+
+
+def test_a_job_that_a_thread_at_work_has_taken_is_not_reported_as_refused(
+    pools: ProcessPools, gate: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a code that was sent would be reported as lost."""
+    done: queue.Queue[int] = queue.Queue()
+    at_work, go_on, taken = Event(), Event(), Event()
+    gates = iter([gate, at_work])  # of the first thread, then of the one that is to help it
+    monkeypatch.setattr(
+        background, "time", SimpleNamespace(sleep=lambda _: next(gates).wait(PATIENCE))
+    )
+
+    def linger() -> None:
+        at_work.set()
+        go_on.wait(PATIENCE)
+
+    def refuse_too_late(*_: object) -> None:
+        go_on.set()
+        taken.wait(PATIENCE)
+        refuse()
+
+    pools.submit(linger)
+    pools.submit(done.put, 1)
+    gate.set()
+    assert gathered(1, done) == [1]
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse_too_late)
+    pools.submit(taken.set)
+    assert taken.is_set()
 
 
 def refuse(*_: object) -> None:

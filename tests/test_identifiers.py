@@ -114,8 +114,15 @@ def by_the_library(text: str) -> str | None:
 @given(st.lists(PIECES).map("".join) | st.builds("{}@{}.{}".format, st.text(), WORD, WORD))
 @example("a" * 64 + "@example.com")
 @example("a" * 65 + "@example.com")
-@example("ada@" + ".".join(["a" * 62] * 4)[:-1])
-@example("ada@" + ".".join(["a" * 62] * 4)[:-2])
+@example("ada@" + ".".join(["a" * 61] * 4) + ".a")  # 254
+@example("adah@" + ".".join(["a" * 61] * 4) + ".a")  # 255
+@example("ada@" + ".".join(["ａ" * 40] * 2) + ".com")  # 248 bytes, as an A-label 88
+@example("adah@" + ".".join(["ａ" * 40] * 2) + ".comm" + "m" * 3)  # 253, 92
+@example("adalovelace@" + ".".join(["ａ" * 40] * 2) + ".com")  # 256, 96
+@example("ada@" + ".".join(["ü" * 40] * 5) + ".com")  # 413, as an A-label 263
+@example("a" * 22 + "@" + ".".join(["中" * 25] * 3) + ".com")  # 254, as an A-label 122
+@example("a" * 23 + "@" + ".".join(["中" * 25] * 3) + ".com")
+@example("a" * 23 + "@" + email("a@" + ".".join(["中" * 25] * 3) + ".com")[2:])
 def test_what_an_address_is_is_what_email_validator_says(text: str) -> None:
     try:
         address = email(text)
@@ -124,23 +131,24 @@ def test_what_an_address_is_is_what_email_validator_says(text: str) -> None:
     assert address == by_the_library(text)
 
 
-def test_domains_of_a_test_environment_are_refused_outside_of_it(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("setting", "accepted", "refused", "address"),
+    [
+        ("TEST_ENVIRONMENT", True, False, "ada@mail.test"),
+        ("GLOBALLY_DELIVERABLE", False, True, "ada@intranet"),
+        ("ALLOW_DOMAIN_LITERAL", True, False, "ada@[127.0.0.1]"),
+        ("SPECIAL_USE_DOMAIN_NAMES", [], ["forbidden.example.com"], "ada@forbidden.example.com"),
+    ],
+)
+def test_a_domain_is_refused_as_soon_as_the_app_does_so(
+    monkeypatch: pytest.MonkeyPatch, setting: str, accepted: object, refused: object, address: str
 ) -> None:
-    with monkeypatch.context() as patches:
-        patches.setattr("email_validator.TEST_ENVIRONMENT", True)
-        assert email("ada@mail.test") == "ada@mail.test"
+    """What email-validator lets an app set for all addresses."""
+    monkeypatch.setattr(f"email_validator.{setting}", accepted)
+    assert email(address) == address
+    monkeypatch.setattr(f"email_validator.{setting}", refused)
     with pytest.raises(InvalidIdentifier):
-        email("ada@mail.test")
-
-
-def test_a_domain_that_an_app_forbids_is_refused_from_then_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert email("ada@forbidden.example.com")
-    monkeypatch.setattr("email_validator.SPECIAL_USE_DOMAIN_NAMES", ["forbidden.example.com"])
-    with pytest.raises(InvalidIdentifier):
-        email("ada@forbidden.example.com")
+        email(address)
 
 
 def test_a_refusal_does_not_repeat_the_address() -> None:

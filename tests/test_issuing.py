@@ -11,7 +11,7 @@ import time_machine
 from conftest import ADA, BOB, START, Api, Customers, Ear, Watched, wrong
 from flask import Flask
 
-from flask_otp_auth import DuplicateError, NotFound, OTPAuth, RateLimited
+from flask_otp_auth import DuplicateError, NotFound, OTPAuth, RateLimited, codes
 from flask_otp_auth.testing import Outbox
 
 LONG = re.compile("[A-Z2-7]{13}")
@@ -59,6 +59,23 @@ class TestCodes:
             challenges = {ask(api, GENERATE, ADA)["challenge"] for _ in range(20)}
         assert len(challenges) == 20
         assert len({message.otp for message in outbox.messages}) > 15
+
+    @pytest.mark.parametrize("long", [False, True])
+    def test_what_a_code_is_drawn_from_is_in_no_challenge(
+        self, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch, long: bool
+    ) -> None:
+        """They are drawn at once, and everybody may know the challenge."""
+        app = make_app(OTP_AUTH_VERIFY_LIMITS="1/day", OTP_AUTH_RESEND_INTERVAL=0)
+        api = Api(app.test_client())
+        with Outbox(app) as outbox:
+            if long:
+                api.generate(ADA)
+                api.verify(wrong(outbox.last.otp), ADA)
+            monkeypatch.setattr("secrets.token_bytes", lambda count: bytes(range(count)))
+            challenge = ask(api, GENERATE, ADA)["challenge"]
+        own, rest = bytes(range(16)), bytes(range(16, 32))
+        assert outbox.last.otp == (codes.generate_long(own) if long else codes.generate(6, own))
+        assert challenge == rest.hex()
 
     def test_a_code_goes_to_the_canonical_identifier(self, api: Api, outbox: Outbox) -> None:
         api.generate(" ADA@Example.COM ")

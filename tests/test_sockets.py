@@ -101,6 +101,23 @@ def test_a_time_out_of_nothing_does_not_wait(
     assert timed.gettimeout() == 5
 
 
+def test_a_look_at_a_connection_that_is_quiet_makes_no_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def call(*_: object) -> bytes:
+        raise AssertionError("the interpreter was let go")
+
+    ours, peer = tcp_pair()
+    with closing(kernel_timed(ours)) as timed, closing(peer):
+        timed.settimeout(0)
+        monkeypatch.setattr(socket.socket, "recv", call)
+        monkeypatch.setattr(socket.socket, "recv_into", call)
+        with pytest.raises(BlockingIOError):
+            timed.recv(1)
+        with pytest.raises(BlockingIOError):
+            timed.recv_into(bytearray(1))
+
+
 def test_who_does_not_wait_sees_that_the_other_end_is_gone(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
