@@ -781,17 +781,18 @@ def test_nothing_of_the_app_runs_while_others_wait_for_their_turn(
 ) -> None:
     """A lookup or a handler may take its time; in a turn it would hold up every request."""
     shop = make_watched(OTP_AUTH_RESEND_INTERVAL=0, OTP_AUTH_IP_VERIFY_LIMITS="9/hour")
+    actor_store = type(shop.customers)
     called: dict[str, list[bool]] = {}
 
     def note(name: str) -> None:
         called.setdefault(name, []).append(shop.store.in_turn)
 
     def noting(name: str) -> Callable[..., Any]:
-        method = getattr(Customers, name)
+        method = getattr(actor_store, name)
         return lambda *arguments: (note(name), method(*arguments))[1]
 
     for name in ("find_by_identifier", "find_by_id"):
-        monkeypatch.setattr(Customers, name, noting(name))
+        monkeypatch.setattr(actor_store, name, noting(name))
     receivers = {
         name: lambda _, name=name, **arguments: note(name)
         for name, signal in vars(signals).items()
