@@ -48,7 +48,7 @@ def _rules() -> tuple[object, ...]:
 def _checked(domain: str, rules: tuple[object, ...]) -> tuple[str, int]:
     """Return a domain as an A-label, and the characters that a local part may have before it.
 
-    Few domains have most of the addresses, and to check one takes as long as half a sign-in.
+    Few domains have most of the addresses, and to check one takes an eighth of a request.
 
     :param rules: what the answer depends on besides, so that none is kept beyond a change.
     """
