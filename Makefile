@@ -2,10 +2,11 @@
 #
 #   make run                    the example app
 #   make test                   the whole suite, with coverage
-#   make test ARGS=tests/x.py   a part of it, without the coverage floor
+#   make test ARGS=tests/web    a part of it, without the coverage floor
+#   make test-lowest            with the lowest versions that pyproject.toml allows
 #   make lint                   everything that reads the code without running it
 #   make bench                  the package beside a bare minimum; docs/performance.md has more
-#   make mutate                 which changes of the rules no test would notice; docs/mutation.md
+#   make mutate                 which changes of the rules no test would notice
 #   make audit                  known vulnerabilities in what is installed
 #   make dist                   the wheel, in dist/
 #   make clean                  away with all of it
@@ -14,6 +15,7 @@ PYTHON ?= python3
 ARGS ?=
 
 VENV := .venv
+LOWEST := $(VENV)/lowest
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -qq
 
@@ -22,7 +24,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run test lint bench mutate audit dist clean
+.PHONY: run test test-lowest lint bench mutate audit dist clean
 
 run: $(VENV)/.run
 	$(PY) example_app.py
@@ -30,6 +32,11 @@ run: $(VENV)/.run
 test: $(VENV)/.test
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered \
 	    $(if $(ARGS),--cov-fail-under=0 $(ARGS))
+
+# tests/security and tests/servers run the same code through more storages and processes: once is
+# enough.
+test-lowest: $(LOWEST)/.ready
+	$(LOWEST)/bin/python -m pytest --ignore=tests/security --ignore=tests/servers $(ARGS)
 
 # --verifytypes heeds neither --pythonpath nor the import hook of an editable install: it asks the
 # first python on the PATH. B105 is ruff's S105: one place to say why a line is no password.
@@ -45,9 +52,10 @@ lint: $(VENV)/.run $(VENV)/.lint
 bench: $(VENV)/.test
 	$(PY) -m benchmarks.run $(ARGS)
 
-# Not part of what runs for each change: it takes a quarter of an hour. ARGS picks mutants, such as
-# 'flask_otp_auth.codes.*'. The results stay in mutants/ until make clean. Some are always picked,
-# as mutmut checks only then that it can ask for each test: else what it can't ask for is a kill.
+# Not part of what runs for each change: it takes an hour or more. ARGS picks mutants, such as
+# 'flask_otp_auth.core.codes.*'. The results stay in mutants/ until make clean. Some are always
+# picked, as mutmut checks only then that it can run each test by its name: a test that it can't run
+# would count as a kill.
 mutate: $(VENV)/.test $(VENV)/.mutate
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" mutmut run --max-children 2 $(or $(ARGS),'flask_otp_auth.*')
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" mutmut results
@@ -82,6 +90,16 @@ $(VENV)/.run: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.test: $(VENV)/.run
 	$(PIP) --group test
+	touch $@
+
+# Only what the package itself depends on is at its lowest: the tools of the tests are not.
+$(LOWEST)/.ready: $(VENV)/.pip pyproject.toml
+	$(PIP) --group lowest
+	$(PY) -m uv venv --quiet --clear --python $(PY) $(LOWEST)
+	$(PY) -m uv pip compile --quiet --python $(PY) --resolution lowest-direct --extra all \
+	    --output-file $(LOWEST)/constraints.txt pyproject.toml
+	$(PY) -m uv pip install --quiet --python $(LOWEST) --constraints $(LOWEST)/constraints.txt \
+	    --editable '.[all]' --group test
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.pip pyproject.toml

@@ -1,13 +1,16 @@
 """A tiny shop whose customers join and enter with a code: the whole of it in one file.
 
 ``make run`` starts it. Codes are printed here instead of being mailed, each with the curl
-lines to try next.
+lines to try next. These use two doors: pre-register and register to join, generate and verify to
+sign in. The one door, start and finish, is there as well, for clients that don't ask people
+whether they are new.
 """
 
 import json
 import os
 import secrets
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from flask import Flask, current_app
 from flask.typing import ResponseReturnValue
 
 from flask_otp_auth import (
+    DuplicateError,
     OTPAuth,
     current_actor,
     current_registration,
@@ -37,27 +41,29 @@ class Customers:
     """The shop's customers in SQLite; two finders make it an actor store."""
 
     def find_by_identifier(self, identifier: str) -> Customer | None:
-        return self._find("SELECT id, email FROM customer WHERE email = ?", identifier)
+        rows = self._rows("SELECT id, email FROM customer WHERE email = ?", identifier)
+        return rows[0] if rows else None
 
     def find_by_id(self, actor_id: str) -> Customer | None:
-        return self._find("SELECT id, email FROM customer WHERE id = ?", actor_id)
+        rows = self._rows("SELECT id, email FROM customer WHERE id = ?", actor_id)
+        return rows[0] if rows else None
 
-    def create(self, email: str) -> Customer | None:
-        """Return the new customer, or ``None`` if somebody has that address already."""
+    def add(self, email: str) -> Customer:
+        """Return the new customer. The table decides who is first: see its UNIQUE column."""
+        insert = "INSERT INTO customer (email) VALUES (?) RETURNING id, email"
         try:
-            return self._find("INSERT INTO customer (email) VALUES (?) RETURNING id, email", email)
+            return self._rows(insert, email)[0]
         except sqlite3.IntegrityError:
-            return None
+            raise DuplicateError from None
 
-    def _find(self, statement: str, value: str) -> Customer | None:
-        connection = connect(current_app)
-        try:
-            with connection:
-                row = connection.execute(statement, (value,)).fetchone()
-        finally:
-            connection.close()
-        return Customer(*row) if row else None
+    def _rows(self, statement: str, value: str) -> list[Customer]:
+        with closing(connect(current_app)) as connection, connection:
+            return [Customer(*row) for row in connection.execute(statement, (value,)).fetchall()]
 
+
+# Ids are never used again (AUTOINCREMENT): a new customer must not own what a deleted one had.
+TABLE = """CREATE TABLE IF NOT EXISTS customer
+    (id INTEGER PRIMARY KEY AUTOINCREMENT, email TEXT UNIQUE NOT NULL)"""
 
 customers = Customers()
 otp_auth = OTPAuth()
@@ -68,27 +74,24 @@ def create_app() -> Flask:
     app = Flask(__name__)
     Path(app.instance_path).mkdir(exist_ok=True)
     app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY") or own_secret(app)
-    app.config.update(settings_from_environment())
+    issuer = {"OTP_AUTH_TOKEN_ISSUER": "example_app"}  # a name that no other app has
+    given = {name: os.environ[name] for name in os.environ if name.startswith("OTP_AUTH_")}
+    app.config.update({**issuer, **given})
     otp_auth.init_app(app)
     otp_generated.connect(deliver_login_code, app)
     pre_register_otp_generated.connect(deliver_registration_code, app)
     otp_suppressed.connect(tell_owner, app)
     app.add_url_rule("/customers", view_func=create_customer, methods=["POST"])
     app.add_url_rule("/me", view_func=me)
-    connection = connect(app)
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS customer (id INTEGER PRIMARY KEY, email TEXT UNIQUE NOT NULL)"
-    )
-    connection.close()
+    with closing(connect(app)) as connection:
+        connection.execute(TABLE)
     return app
 
 
 @registration_required("customer")
 def create_customer() -> ResponseReturnValue:
     """Create the account whose address was proved by the code."""
-    customer = customers.create(current_registration.identifier)
-    if customer is None:
-        return {"message": "You have an account already."}, 409
+    customer = customers.add(current_registration.identifier)
     return {"id": customer.id, "email": customer.email}, 201
 
 
@@ -121,7 +124,8 @@ def deliver_login_code(sender: Flask, identifier: str, otp: str, **_: Any) -> No
     print(
         f"\nTo {identifier}: your code to sign in is {otp}. Next:\n\n"
         f"{token_line('TOKEN', '/auth/customer/otp/verify', body)}\n"
-        f'curl -s {BASE}/me -H "Authorization: Bearer $TOKEN"\n',
+        f'curl -s {BASE}/me -H "Authorization: Bearer $TOKEN"\n\n'
+        "(Asked at /otp/start? Then answer at /otp/finish.)\n",
         flush=True,
     )
 
@@ -162,18 +166,6 @@ def own_secret(app: Flask) -> str:
         finally:
             draft.unlink()
     return path.read_text()
-
-
-def settings_from_environment() -> dict[str, Any]:
-    """Return every OTP_AUTH_* variable; what reads as JSON is taken as such (8, false)."""
-    settings: dict[str, Any] = {}
-    for name, text in os.environ.items():
-        if name.startswith("OTP_AUTH_"):
-            try:
-                settings[name] = json.loads(text)
-            except ValueError:
-                settings[name] = text
-    return settings
 
 
 app = create_app()

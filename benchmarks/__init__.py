@@ -1,1 +1,1 @@
-"""What the package costs, measured against a hand-written view that does the bare minimum."""
+"""What the package costs, beside the least that any code could cost; docs/performance.md."""

@@ -1,19 +1,26 @@
-"""The codes that an app sent, handed out to the benchmark's driver and to no one else."""
+"""The codes that an app has sent, for the benchmark's driver and nobody else."""
+
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask
 
 
 class Codebook:
-    """Records codes by identifier; ``GET /bench/codes`` takes them all."""
+    """Records codes by identifier; ``GET /bench/codes`` takes them all.
 
-    def __init__(self, app: Flask) -> None:
+    :param before: called before codes are taken.
+    """
+
+    def __init__(self, app: Flask, before: Callable[[], Any] = dict) -> None:
         self._codes: dict[str, str] = {}
-        app.extensions["bench"] = self
-        app.add_url_rule("/bench/codes", "take", self.take)
+        self._before = before
+        app.add_url_rule("/bench/codes", "bench_codes", self.take)
 
     def record(self, identifier: str, otp: str) -> None:
         self._codes[identifier] = otp
 
     def take(self) -> dict[str, str]:
+        self._before()
         codes, self._codes = self._codes, {}
         return codes

@@ -1,13 +1,15 @@
-"""Who takes part: the floor and the package on each storage, each with its own servers."""
+"""Who takes part: the floor, and the package on each storage, one server at a time."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import servers
-from benchmarks.counters import Counter, NoCounter, RedisCounter, RelayCounter
-from benchmarks.relay import Relay
+from benchmarks.servers import ROOT, Cores, Server
+
+#: What the tables call the storages.
+NAMES = {"memory": "memory", "sqlite": "SQLite", "redis": "Redis", "memcached": "Memcached"}
 
 
 @dataclass(frozen=True)
@@ -15,78 +17,74 @@ class Contender:
     """One app on one storage.
 
     :ivar floor: the name of the contender that it is compared with; ``None`` for a floor.
+    :ivar package: the checkout whose package it runs.
+    :ivar live: live codes in the storage before it starts.
     """
 
     name: str
-    module: str
     storage: str
-    floor: str | None = None
+    floor: str | None
+    package: Path = ROOT
+    live: int = 0
 
 
-ALL = (
-    Contender("floor, dict", "floor", "memory"),
-    Contender("floor, Redis", "floor", "redis"),
-    Contender("memory", "ours", "memory", "floor, dict"),
-    Contender("SQLite", "ours", "sqlite", "floor, dict"),
-    Contender("Redis", "ours", "redis", "floor, Redis"),
-    Contender("Memcached", "ours", "memcached", "floor, Redis"),
-)
+DICT = Contender("floor, dict", "memory", None)
+ROUND_TRIP = Contender("floor, Redis", "redis", None)
+
+#: The floor of each storage.
+FLOORS = {"memory": DICT, "sqlite": DICT, "redis": ROUND_TRIP, "memcached": ROUND_TRIP}
 
 
 @dataclass(frozen=True)
 class Running:
-    """A contender whose servers are up."""
+    """A contender's app, whose server is up, and the URI of its storage."""
 
-    contender: Contender
-    app: servers.Server
-    counter: Counter
+    app: Server
     uri: str
 
 
-def chosen(storages: set[str]) -> list[Contender]:
-    """Return the contenders on these storages, with the floors that they need."""
-    ours = [item for item in ALL if item.floor and item.storage in storages]
-    floors = {item.floor for item in ours}
-    return [item for item in ALL if item.name in floors] + ours
+def contenders(storages: Sequence[str], packages: Sequence[Path], live: int = 0) -> list[Contender]:
+    """Return each package on each storage, after the floors that they are compared with."""
+    ours = []
+    for package in packages:
+        label = f", {package.name}" if len(packages) > 1 else ""
+        for storage in storages:
+            name = f"{NAMES[storage]}{label}"
+            ours.append(Contender(name, storage, FLOORS[storage].name, package))
+            if live and storage in ("sqlite", "redis"):
+                full = f"{name}, {live:,} live"
+                ours.append(Contender(full, storage, name, package, live))
+    return list(dict.fromkeys(FLOORS[storage] for storage in storages)) + ours
 
 
 @contextmanager
-def running(
-    contender: Contender,
-    place: Path,
-    *,
-    workers: int = 1,
-    delivery: str = "background",
-    relayed: bool = False,
-) -> Iterator[Running]:
-    """Start a contender's servers, each storage being its own.
+def running(contender: Contender, cores: Cores, delivery: str = "background") -> Iterator[Running]:
+    """Start a contender's servers: its storage's, if it has one, and its app's.
 
-    :param relayed: whether a relay between app and storage counts the round trips.
     :raises NotStarted: if one does not come up.
     """
-    with ExitStack() as stack:
-        uri, counter = _storage(contender.storage, place, relayed, stack)
+    with servers.folder() as place, ExitStack() as stack:
+        uri = _storage(contender.storage, place, cores, stack)
         app = stack.enter_context(
             servers.gunicorn(
-                f"benchmarks.{contender.module}:app",
+                "benchmarks.ours:app" if contender.floor else "benchmarks.floor:app",
                 place,
-                workers=workers,
+                cores.app,
+                PYTHONPATH=str(servers.checkout(place, contender.package)),
+                BENCH_PACKAGE=str(contender.package),
                 BENCH_STORAGE=uri,
+                BENCH_SIGN_INS=f"sqlite:///{place}/sign-ins.sqlite3",
                 BENCH_DELIVERY=delivery,
             )
         )
-        yield Running(contender, app, counter, uri)
+        yield Running(app, uri)
 
 
-def _storage(storage: str, place: Path, relayed: bool, stack: ExitStack) -> tuple[str, Counter]:
-    if storage == "sqlite":
-        return f"sqlite:///{place}/otp.sqlite3", NoCounter()
+def _storage(storage: str, place: Path, cores: Cores, stack: ExitStack) -> str:
+    """Start the storage's server, if it has one, and return the storage's URI."""
     if storage == "memory":
-        return "memory://", NoCounter()
-    server = servers.redis_server if storage == "redis" else servers.memcached
-    port = stack.enter_context(server(place)).port
-    counter: Counter = RedisCounter(port) if storage == "redis" else NoCounter()
-    if relayed:
-        relay = stack.enter_context(closing(Relay(port)))
-        port, counter = relay.port, RelayCounter(relay)
-    return f"{storage}://127.0.0.1:{port}", counter
+        return "memory://"
+    if storage == "sqlite":
+        return f"sqlite:///{place}/otp.sqlite3"
+    start = servers.redis_server if storage == "redis" else servers.memcached
+    return f"{storage}://127.0.0.1:{stack.enter_context(start(place, cores.storage)).port}"

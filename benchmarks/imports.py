@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.servers import ROOT, folder
+from benchmarks.servers import ROOT, checkout, folder
 
 DEPENDENCIES = (
     *("blinker", "cachelib", "email_validator", "flask", "flask_limiter", "itsdangerous"),
@@ -15,21 +15,22 @@ DEPENDENCIES = (
 PROGRAM = f"import {', '.join(DEPENDENCIES)}; import flask_otp_auth"
 
 
-def milliseconds(times: int = 10) -> float:
+def milliseconds(package: Path = ROOT, times: int = 10) -> float:
     """Return the shortest of some runs of ``python -X importtime``.
 
     Whatever else the machine does can only make a run longer.
     """
-    with folder() as compiled:
-        return min(_once(compiled) for _ in range(times + 1))
+    with folder() as place:
+        path = checkout(place, package)
+        return min(_once(place, path) for _ in range(times + 1))
 
 
-def _once(compiled: Path) -> float:
-    variables = {**os.environ, "PYTHONPYCACHEPREFIX": str(compiled)}
+def _once(place: Path, path: Path) -> float:
+    variables = {**os.environ, "PYTHONPATH": str(path), "PYTHONPYCACHEPREFIX": str(place)}
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-X", "importtime", "-c", PROGRAM]
     report = subprocess.run(
-        command, cwd=ROOT, env=variables, check=True, capture_output=True, text=True
+        command, cwd=path, env=variables, check=True, capture_output=True, text=True
     ).stderr
     found = re.search(r"\|\s*(\d+) \| flask_otp_auth$", report, re.MULTILINE)
     if found is None:

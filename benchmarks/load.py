@@ -1,4 +1,4 @@
-"""The driver: the same requests over a few keep-alive connections, from one light thread."""
+"""The load: requests over a few keep-alive connections, from one light thread."""
 
 import json
 import selectors
@@ -37,7 +37,7 @@ def post(path: str, body: dict[str, str]) -> bytes:
 
 
 class _Connection:
-    """One keep-alive connection with at most one request under way."""
+    """A keep-alive connection with at most one request under way."""
 
     def __init__(self, port: int, address: str) -> None:
         self.socket = socket.create_connection(
@@ -48,7 +48,7 @@ class _Connection:
         self._received = b""
 
     def send(self, request: bytes) -> None:
-        self.started = time.perf_counter()
+        self.started, self._received = time.perf_counter(), b""
         self.socket.sendall(request)
 
     def receive(self) -> tuple[int, bytes] | None:
@@ -58,27 +58,16 @@ class _Connection:
             raise ConnectionError("the server closed a keep-alive connection")
         self._received += chunk
         head, separator, body = self._received.partition(b"\r\n\r\n")
-        if not separator or len(body) < _content_length(head):
-            return None
-        self._received = b""
-        return int(head[9:12]), body
-
-
-def _content_length(head: bytes) -> int:
-    _, _, rest = head.lower().partition(b"content-length:")
-    return int(rest.partition(b"\r\n")[0])
+        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+        return (int(head[9:12]), body) if separator and len(body) >= int(length) else None
 
 
 class Driver:
-    """Connections to one server.
+    """Connections to one server, each from an address of its own, as limits count by address."""
 
-    :param series: a number below 250 that gives the connections addresses of their own, so
-        that each address makes about as many requests as a real one.
-    """
-
-    def __init__(self, port: int, series: int, connections: int = CONNECTIONS) -> None:
-        addresses = [f"127.1.{series % 250}.{number + 1}" for number in range(connections)]
-        self._connections = [_Connection(port, address) for address in addresses]
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._connections = [_Connection(port, f"127.1.0.{n + 1}") for n in range(CONNECTIONS)]
 
     def close(self) -> None:
         for connection in self._connections:
@@ -89,41 +78,28 @@ class Driver:
 
         :raises RuntimeError: if an answer has another status.
         """
-        load = Load()
-        start = time.perf_counter()
+        load, waiting, start = Load(), iter(requests), time.perf_counter()
         with selectors.DefaultSelector() as selector:
-            for connection in self._connections:
+            for connection, request in zip(self._connections, waiting, strict=False):
                 selector.register(connection.socket, selectors.EVENT_READ, connection)
-            self._pump(selector, requests, status, load)
+                connection.send(request)
+            while len(load.latencies) < len(requests):
+                events = selector.select(PATIENCE)
+                if not events:
+                    raise TimeoutError(f"no answer for {PATIENCE} s")
+                for key, _ in events:
+                    self._answered(key.data, status, load, waiting)
         load.seconds = time.perf_counter() - start
         return load
 
-    def _pump(
-        self,
-        selector: selectors.BaseSelector,
-        requests: Sequence[bytes],
-        status: int,
-        load: Load,
+    def _answered(
+        self, connection: _Connection, status: int, load: Load, waiting: Iterator[bytes]
     ) -> None:
-        waiting = iter(requests)
-        for connection, first in zip(self._connections, waiting, strict=False):
-            connection.send(first)
-        while len(load.latencies) < len(requests):
-            for connection in _ready(selector):
-                answer = connection.receive()
-                if answer is None:
-                    continue
-                load.latencies.append(time.perf_counter() - connection.started)
-                if answer[0] != status:
-                    raise RuntimeError(f"{answer[0]} instead of {status}: {answer[1]!r}")
-                request = next(waiting, None)
-                if request is not None:
-                    connection.send(request)
-
-
-def _ready(selector: selectors.BaseSelector) -> Iterator[_Connection]:
-    events = selector.select(PATIENCE)
-    if not events:
-        raise TimeoutError(f"no answer for {PATIENCE} s")
-    for key, _ in events:
-        yield key.data
+        answer = connection.receive()
+        if answer is None:
+            return
+        load.latencies.append(time.perf_counter() - connection.started)
+        if answer[0] != status:
+            raise RuntimeError(f"{answer[0]} instead of {status}: {answer[1]!r}")
+        if (request := next(waiting, None)) is not None:
+            connection.send(request)

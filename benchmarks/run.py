@@ -1,141 +1,93 @@
 """``make bench``: the package on each storage beside the floor, under the same load.
 
-All servers run at once and take turns, so that whatever else the machine does hits all alike.
-A ratio is the median over the rounds of what each round gave; requests per second, CPU time
-and round trips are medians, too; latencies are those of all rounds together.
+One server runs at a time: pinned to a core, with the load on another one. The contenders take
+turns over some rounds, every second one in the opposite order, so that whatever else the machine
+does hits all alike. Each turn starts with a fresh server and an empty storage. A ratio is the
+median over the rounds of what each round gave; requests per second and CPU time are medians,
+too; latencies are those of all rounds together. Round trips are counted in a turn of their own.
 """
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 
-from benchmarks.contenders import Contender, Running, chosen, running
+from benchmarks.contenders import NAMES, Contender, contenders
 from benchmarks.imports import milliseconds
-from benchmarks.load import CONNECTIONS
-from benchmarks.machine import describe
-from benchmarks.measure import PHASES, Figures, Turn
-from benchmarks.report import middle, percentiles, ratio, table
-from benchmarks.servers import NotStarted, folder
+from benchmarks.measure import PHASES, Figures, round_trips, take_turn
+from benchmarks.report import describe, percentile, ratio, table
+from benchmarks.servers import ROOT, Cores, NotStarted
 
-#: Figures by phase and contender.
-Round = dict[str, dict[str, Figures]]
-
-STORAGES = ("memory", "sqlite", "redis", "memcached")
 HEADS = (
-    *("storage", "phase", "requests/s", "p50 ms", "p95 ms", "p99 ms", "CPU s/1000"),
-    *("ratio", "to", "round trips", "peak MiB"),
+    *("storage", "phase", "requests/s", "p50 ms", "p95 ms", "CPU ms", "ratio", "to"),
+    "round trips",
 )
 
-#: Identifiers of a round, where a round is only there to warm up or to count round trips.
-SMALL = 40
-
-#: The first numbers of rounds that are not measured; those that are start at 0.
-WARM_UP, RELAYED = 240, 245
+#: Figures by phase of each contender by name.
+Round = dict[str, dict[str, Figures]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
-    print(describe(), "\n")
-    with folder() as place, ExitStack() as stack:
-        field = start(chosen(set(options.storages)), place, stack, options.delivery)
-        turns(field, 2, min(SMALL, options.size), first=WARM_UP)
-        rounds = turns(field, options.rounds, options.size)
-        rows = [row for item in field for row in _rows(item, rounds, place)]
+    cores = Cores.of_this_machine()
+    print(describe())
+    print(f"app on core {cores.app}, load on {cores.load}, storage on {cores.storage}\n")
+    field = contenders(options.storages, options.package, options.live)
+    with cores.pinned():
+        rounds = [
+            {
+                item.name: take_turn(item, cores, options.size, options.delivery)
+                for item in (field if number % 2 else field[::-1])
+            }
+            for number in range(options.rounds)
+        ]
+        rows = [row for item in field for row in _rows(item, rounds, cores)]
     print(table(HEADS, rows))
-    if not options.no_import:
-        print(f"\nimport flask_otp_auth, over its dependencies: {milliseconds():.1f} ms")
+    for package in options.package if options.imports else ():
+        label = f"import flask_otp_auth in {package.name}"
+        print(f"\n{label}, over its dependencies: {milliseconds(package):.1f} ms")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("--size", type=int, default=400, help="identifiers per round, even")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument(
-        "--storages", nargs="+", choices=STORAGES, default=STORAGES, metavar="STORAGE"
-    )
+    parser.add_argument("--size", type=int, default=400, help="identifiers per turn, even")
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--storages", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--delivery", choices=("background", "inline"), default="background")
-    parser.add_argument("--no-import", action="store_true", help="leave out the import's time")
+    parser.add_argument(
+        "--package",
+        nargs="+",
+        type=lambda text: Path(text).resolve(),
+        default=[ROOT],
+        help="checkouts whose package is measured, an older one too; default: this one's",
+    )
+    parser.add_argument("--live", type=int, default=0, help="also measure a storage so full")
+    parser.add_argument(
+        "--no-import", dest="imports", action="store_false", help="leave out the import's time"
+    )
     return parser.parse_args(arguments)
 
 
-def start(
-    contenders: Sequence[Contender], place: Path, stack: ExitStack, delivery: str
-) -> list[Running]:
-    """Start all contenders; those that don't come up are named and left out."""
-    field = []
-    for contender in contenders:
-        try:
-            own = own_folder(place, contender)
-            field.append(stack.enter_context(running(contender, own, delivery=delivery)))
-        except NotStarted as reason:
-            print(f"{contender.name} is left out: {reason}\n", file=sys.stderr)
-    return field
-
-
-def own_folder(place: Path, contender: Contender) -> Path:
-    """Return a new folder in ``place``."""
-    path = place / f"{contender.name.replace(', ', '-')}-{len(list(place.iterdir()))}"
-    path.mkdir()
-    return path
-
-
-def turns(
-    field: Sequence[Running],
-    rounds: int,
-    size: int,
-    first: int = 0,
-    connections: int = CONNECTIONS,
-) -> list[Round]:
-    """Let all take turns in each phase; every second round runs in the opposite order."""
-    return [
-        _round(field if number % 2 else field[::-1], number, size, connections)
-        for number in range(first, first + rounds)
-    ]
-
-
-def _round(field: Sequence[Running], number: int, size: int, connections: int) -> Round:
-    with ExitStack() as stack:
-        turns = {
-            item.contender.name: stack.enter_context(Turn(item, number, size, connections))
-            for item in field
-        }
-        return {phase: {name: turn.run(phase) for name, turn in turns.items()} for phase in PHASES}
-
-
-def _rows(item: Running, rounds: Sequence[Round], place: Path) -> Iterator[list[str]]:
-    name, floor = item.contender.name, item.contender.floor
-    trips = _trips(item, rounds, place)
+def _rows(item: Contender, rounds: Sequence[Round], cores: Cores) -> Iterator[list[str]]:
+    trips = round_trips(item, cores) if item.storage == "redis" and not item.live else {}
     for phase in PHASES:
-        figures = [results[phase][name] for results in rounds]
-        last = phase == PHASES[-1]
+        figures = [results[item.name][phase] for results in rounds]
+        by_name = [{name: every[phase] for name, every in results.items()} for results in rounds]
         yield [
-            name,
+            item.name,
             phase,
-            f"{middle(figures, 'rate'):.0f}",
-            *percentiles(figures),
-            f"{middle(figures, 'cpu'):.3f}",
-            ratio(name, floor, [results[phase] for results in rounds]),
-            floor or "",
+            f"{median(one.rate for one in figures):.0f}",
+            percentile(figures, 0.5),
+            percentile(figures, 0.95),
+            f"{median(one.cpu for one in figures):.3f}",
+            ratio(item.name, item.floor, by_name),
+            item.floor or "",
             trips.get(phase, ""),
-            f"{item.app.peak_rss():.0f}" if last else "",
         ]
 
 
-def _trips(item: Running, rounds: Sequence[Round], place: Path) -> dict[str, str]:
-    """Return the round trips of each phase, on a server that doesn't count them by a relay."""
-    contender = item.contender
-    if contender.storage == "memcached":
-        with running(contender, own_folder(place, contender), relayed=True) as relayed:
-            rounds = turns([relayed], 2, SMALL, first=RELAYED)[1:]
-    figures = {phase: [results[phase][contender.name] for results in rounds] for phase in PHASES}
-    return {
-        phase: f"{middle(of_phase, 'trips'):.2f}"
-        for phase, of_phase in figures.items()
-        if of_phase[0].trips is not None
-    }
-
-
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except NotStarted as reason:
+        raise SystemExit(f"{reason}; --storages picks what is measured") from None

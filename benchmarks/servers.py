@@ -1,4 +1,4 @@
-"""Servers for the time of a benchmark, and what the kernel says they used."""
+"""Servers for the time of a benchmark: where they run, and what the kernel says they used."""
 
 import os
 import re
@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,14 +24,52 @@ class NotStarted(Exception):
     """A server did not come up; the text says why."""
 
 
+@dataclass(frozen=True)
+class Cores:
+    """Which core each part is pinned to.
+
+    The app has one of its own. With two cores the storage's server shares the load's: its work
+    is not the app's, and each waits while the other one works.
+    """
+
+    app: int
+    load: int
+    storage: int
+
+    @classmethod
+    def of_this_machine(cls) -> "Cores":
+        cores = sorted(os.sched_getaffinity(0))
+        app, load, storage = (*cores, *cores[-1:] * 2)[:3]
+        return cls(app, load, storage)
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Pin this process, which makes the load, for the time of a block."""
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {self.load})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, before)
+
+
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Make a folder that goes away at the end."""
+    """Make a folder that is removed at the end."""
     path = tempfile.mkdtemp(prefix="flask-otp-auth-bench-")
     try:
         yield Path(path)
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def checkout(place: Path, package: Path) -> Path:
+    """Return a folder to import from: ``package``'s own package, and these benchmarks."""
+    path = place / "checkout"
+    path.mkdir()
+    (path / "flask_otp_auth").symlink_to(package / "flask_otp_auth")
+    (path / "benchmarks").symlink_to(ROOT / "benchmarks")
+    return path
 
 
 def free_port() -> int:
@@ -39,25 +78,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True)
 class Server:
     """A started server process with its port."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-        self.process = process
-        self.port = port
-        self.log = log
+    process: subprocess.Popen[bytes]
+    port: int
 
     def cpu(self) -> float:
         """Return the CPU seconds of its whole process tree so far."""
         return sum(_cpu(pid) for pid in _tree(self.process.pid))
-
-    def peak_rss(self) -> float:
-        """Return the peak resident memory of its largest process, in MiB."""
-        return max(_status(pid, "VmHWM") for pid in _tree(self.process.pid)) / 1024
-
-    def rss(self) -> float:
-        """Return the resident memory of its largest process, in MiB."""
-        return max(_status(pid, "VmRSS") for pid in _tree(self.process.pid)) / 1024
 
 
 def _tree(pid: int) -> list[int]:
@@ -70,32 +100,37 @@ def _tree(pid: int) -> list[int]:
 
 
 def _cpu(pid: int) -> float:
-    # The process's own CPU clock (clock_getcpuclockid(3)): what /proc/<pid>/stat says of user
-    # and system time, but in nanoseconds, where that rounds to hundredths of a second.
+    # The process's own CPU clock (clock_getcpuclockid(3)): user and system time as in
+    # /proc/<pid>/stat, but in nanoseconds instead of hundredths of a second.
     own = time.clock_gettime(~pid << 3 | 2)
     # Children that have ended (proc(5)); the name before the fields may hold spaces.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return own + sum(map(int, fields[13:15])) / TICKS
 
 
-def _status(pid: int, name: str) -> int:
-    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) if found else 0
-
-
 @contextmanager
-def started(command: Sequence[str], port: int, log: Path, **variables: str) -> Iterator[Server]:
-    """Start a server, wait until it listens, and stop it at the end.
+def started(
+    command: Sequence[str], port: int, place: Path, core: int, hello: bytes, **variables: str
+) -> Iterator[Server]:
+    """Start a server on one core, wait until it answers, and stop it at the end.
 
-    :raises NotStarted: if it ends or is too slow.
+    :param hello: what it answers.
+    :raises NotStarted: if it is not installed, ends, or is too slow.
     """
+    if shutil.which(command[0]) is None:
+        raise NotStarted(f"{command[0]} is not installed")
+    log = place / f"{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **variables}, stdout=output, stderr=output
+            ["taskset", "--cpu-list", str(core), *command],
+            cwd=place,
+            env={**os.environ, **variables},
+            stdout=output,
+            stderr=output,
         )
         try:
-            _await(process, port, log)
-            yield Server(process, port, log)
+            _await(process, port, log, hello)
+            yield Server(process, port)
         finally:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -104,58 +139,46 @@ def started(command: Sequence[str], port: int, log: Path, **variables: str) -> I
             process.wait()
 
 
-def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _await(process: subprocess.Popen[bytes], port: int, log: Path, hello: bytes) -> None:
     deadline = time.monotonic() + START
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), START) as client:
+            client.sendall(hello)
+            if client.recv(1):
+                return
         time.sleep(0.05)
-    raise NotStarted(_reason(log))
-
-
-def _reason(log: Path) -> str:
-    """Return the last error in a log: the last line that says what was raised, if any."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = log.read_text(errors="replace").split("\n")
     errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
-    return (errors or lines or ["no output"])[-1].strip()
+    raise NotStarted(errors[-1] if errors else f"no answer on port {port}")
 
 
 @contextmanager
-def gunicorn(
-    target: str, place: Path, *, workers: int = 1, threads: int = 8, **variables: str
-) -> Iterator[Server]:
-    """Serve ``target`` (``module:app``) with threads."""
+def gunicorn(target: str, place: Path, core: int, **variables: str) -> Iterator[Server]:
+    """Serve ``target`` (``module:app``) with one worker and eight threads."""
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", target, "--bind", f"127.0.0.1:{port}"]
-    command += ["--workers", str(workers), "--threads", str(threads), "--keep-alive", "600"]
-    command += ["--worker-class", "gthread", "--log-level", "warning", "--no-control-socket"]
-    with started(command, port, place / f"gunicorn-{port}.log", **variables) as server:
+    command += ["--workers", "1", "--threads", "8", "--worker-class", "gthread"]
+    command += ["--keep-alive", "600", "--log-level", "warning", "--no-control-socket"]
+    hello = b"GET /bench/codes HTTP/1.0\r\n\r\n"
+    with started(command, port, place, core, hello, **variables) as server:
         yield server
 
 
 @contextmanager
-def redis_server(place: Path) -> Iterator[Server]:
+def redis_server(place: Path, core: int) -> Iterator[Server]:
     """Start a Redis that keeps nothing on disk."""
     port = free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     command += ["--appendonly", "no", "--dir", str(place)]
-    with started(_installed(command), port, place / f"redis-{port}.log") as server:
+    with started(command, port, place, core, b"PING\r\n") as server:
         yield server
 
 
 @contextmanager
-def memcached(place: Path) -> Iterator[Server]:
+def memcached(place: Path, core: int) -> Iterator[Server]:
     """Start a Memcached."""
     port = free_port()
     command = ["memcached", "-p", str(port), "-l", "127.0.0.1", "-U", "0", "-m", "256"]
     command += ["-u", "nobody"] if os.geteuid() == 0 else []
-    with started(_installed(command), port, place / f"memcached-{port}.log") as server:
+    with started(command, port, place, core, b"version\r\n") as server:
         yield server
-
-
-def _installed(command: Sequence[str]) -> Sequence[str]:
-    if shutil.which(command[0]) is None:
-        raise NotStarted(f"{command[0]} is not installed")
-    return command

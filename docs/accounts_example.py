@@ -1,16 +1,13 @@
 """Accounts that sign in with a password, or with a code to their e-mail address or phone.
 
-One model of Flask-SQLAlchemy and one login manager of Flask-Login: whichever way somebody
-comes in, it is the same ``current_user``. To try it, add a user and open /login; codes are
-printed where a real app would send them::
+One model of Flask-SQLAlchemy and one login manager of Flask-Login: whichever way somebody signs
+in, it is the same ``current_user`` and the same kind of sign-in. Whoever is new joins with the
+code. To try it, open /login; codes are printed where a real app would send them::
 
     pip install 'flask-otp-auth[login,phone,sqlalchemy]' flask-sqlalchemy flask-wtf
     export FLASK_APP=docs/accounts_example.py FLASK_SECRET_KEY=$(openssl rand -hex 32)
-    flask add-user ada@example.com '030 12345678'
+    flask add-user ada@example.com '0151 23456789'
     flask run
-
-People can join by themselves as well: /auth/user/otp/pre-register, /auth/user/otp/register,
-then /users with the registration token.
 """
 
 import secrets
@@ -36,11 +33,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from flask_otp_auth import InvalidData, InvalidOTP, OTPAuth, current_registration
-from flask_otp_auth import registration_required as registration_token_required
-from flask_otp_auth.identifiers import canonicaliser
+from flask_otp_auth import InvalidIdentifier, OTPAuth, RequestError, canonicaliser
 from flask_otp_auth.login import init_login_manager, login_with_token
-from flask_otp_auth.signals import otp_generated, otp_suppressed, pre_register_otp_generated
+from flask_otp_auth.signals import otp_generated, pre_register_otp_generated
 from flask_otp_auth.sqlalchemy import SQLAlchemyActorStore
 
 
@@ -53,6 +48,8 @@ db = SQLAlchemy(model_class=Base)
 
 class User(UserMixin, db.Model):
     """An account, with one identifier at least; each is kept in its canonical form."""
+
+    __table_args__ = ({"sqlite_autoincrement": True},)  # no id is used again after a deletion
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str | None] = mapped_column(unique=True)
@@ -92,7 +89,6 @@ def create_app(**config: Any) -> Flask:
     app.register_blueprint(site)
     otp_generated.connect(deliver, app)
     pre_register_otp_generated.connect(deliver, app)
-    otp_suppressed.connect(tell_owner, app)
     with app.app_context():
         db.create_all()
     return app
@@ -103,26 +99,17 @@ def deliver(sender: Flask, identifier: str, otp: str, **_: Any) -> None:
     click.echo(f"{way} to {identifier}: {otp} is your code.")
 
 
-def tell_owner(sender: Flask, identifier: str, reason: str, **_: Any) -> None:
-    if reason == "already_registered":
-        click.echo(f"To {identifier}: you have an account already, just sign in.")
-
-
 @site.cli.command("add-user")
 @click.argument("identifiers", nargs=-1, required=True)
 @click.password_option()
 def add_user(identifiers: tuple[str, ...], password: str) -> None:
     """Add an account with these identifiers, whose owner you know."""
     try:
-        columns = {column_of(value): value for value in map(canonical, identifiers)}
-    except InvalidData as error:
+        given = {"email" if "@" in text else "phone": canonical(text) for text in identifiers}
+    except InvalidIdentifier as error:
         raise click.UsageError(error.message) from None
-    if not add(password_hash=generate_password_hash(password), **columns):
+    if not add(password_hash=generate_password_hash(password), **given):
         raise click.UsageError("Somebody has one of these already.")
-
-
-def column_of(identifier: str) -> str:
-    return "email" if "@" in identifier else "phone"
 
 
 def add(**columns: str) -> bool:
@@ -137,17 +124,6 @@ def add(**columns: str) -> bool:
     return True
 
 
-@site.post("/users")
-@csrf.exempt
-@registration_token_required("user")
-def join() -> ResponseReturnValue:
-    """Create the account of somebody who proved an identifier with a code."""
-    identifier = current_registration.identifier
-    if not add(**{column_of(identifier): identifier}):
-        return {"message": "You have an account already."}, 409
-    return {column_of(identifier): identifier}, 201
-
-
 @site.get("/")
 @login_required
 def home() -> ResponseReturnValue:
@@ -160,7 +136,7 @@ def login() -> ResponseReturnValue:
 
 
 @site.post("/login/password")
-@limiter.limit("100/hour")
+@limiter.limit("100/hour")  # the extension counts codes by itself, passwords it doesn't know
 def check_password() -> ResponseReturnValue:
     user = find(request.form["identifier"])
     # An unknown user costs the same time, which tells nobody who has an account.
@@ -178,31 +154,33 @@ NOBODY = generate_password_hash(secrets.token_hex())
 def find(typed: str) -> User | None:
     try:
         return users.find_by_identifier(canonical(typed))
-    except InvalidData:
+    except InvalidIdentifier:
         return None
 
 
 @site.post("/login/code")
-@limiter.limit("30/hour")  # the extension counts by identifier; by address, its routes alone
 def send_code() -> ResponseReturnValue:
     identifier = request.form["identifier"]
     try:
-        issued = otp_auth.generate("user", identifier)
-    except InvalidData as error:
+        issued = otp_auth.start("user", identifier)
+    except RequestError as error:
         flash(error.message)
-        return page(LOGIN), 400
+        return page(LOGIN), error.status
     return page(CODE, identifier=identifier, challenge=issued.challenge)
 
 
 @site.post("/login/code/check")
-@limiter.limit("300/hour")
 def check_code() -> ResponseReturnValue:
     form = request.form
     try:
-        token = otp_auth.verify("user", form["identifier"], form["otp"], form["challenge"])
-    except (InvalidData, InvalidOTP) as error:
+        token = otp_auth.finish("user", form["identifier"], form["otp"], form["challenge"])
+        if token.registration:
+            users.create(token.identifier, {})
+            token = otp_auth.refresh(token)
+    except RequestError as error:
         flash(error.message)
-        return page(CODE, identifier=form["identifier"], challenge=form["challenge"]), 400
+        shown = {name: form[name] for name in ("identifier", "challenge")}
+        return page(CODE, **shown), error.status
     login_with_token(token)
     return redirect(url_for(".home"))
 
@@ -219,7 +197,8 @@ def set_password() -> ResponseReturnValue:
         return page(HOME), 400
     current_user.password_hash = generate_password_hash(password)
     db.session.commit()
-    flash("Your password is set.")
+    otp_auth.end_other_sign_ins()
+    flash("Your password is set, and you are signed out everywhere else.")
     return redirect(url_for(".home"))
 
 
@@ -257,9 +236,9 @@ LOGIN = """{% set who %}<label>E-mail or phone
     autocomplete="current-password"></label> <button>Log in</button></form>
 {{ begin(".send_code") }}{{ who }} <button>Send me a code</button></form>"""
 
-CODE = """<p>If there is an account with {{ identifier }}, a code is on its way.</p>
+CODE = """<p>A code is on its way to {{ identifier }}.</p>
 {{ begin(".check_code") }}
 <input type="hidden" name="identifier" value="{{ identifier }}">
 <input type="hidden" name="challenge" value="{{ challenge }}">
-<label>Code <input name="otp" required autocomplete="one-time-code"></label>
+<label>Code <input name="otp" required inputmode="numeric" autocomplete="one-time-code"></label>
 <button>Log in</button></form>"""

@@ -1,5 +1,8 @@
 """Passwordless sign-up and sign-in with one-time codes for Flask."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .errors import (
     ActorNotCreated,
     AmbiguousActor,
@@ -10,7 +13,9 @@ from .errors import (
     InvalidOTP,
     NotFound,
     OTPAuthError,
+    OTPRequired,
     RateLimited,
+    Refused,
     RequestError,
     Unauthorized,
     Unavailable,
@@ -19,16 +24,48 @@ from .extension import OTPAuth
 from .guards import (
     current_actor,
     current_claims,
+    current_confirmation,
     current_registration,
+    otp_required,
     registration_required,
     token_required,
 )
-from .issuing import Issued
+
+if TYPE_CHECKING:
+    from .core.context import Context
+    from .flows.ask import Issued
+    from .flows.confirm import Proof
+    from .storage.base import Store
+    from .storage.sqlite import SQLiteCache
+    from .tokens.sign_ins import SignIn
+    from .tokens.token import Token
+    from .web.canonical import canonicaliser
+
+# Imported when they are asked for, as few apps ask; they take two thirds of the package's time at
+# import (`make bench`).
+_LAZY = {
+    "Context": ".core.context",
+    "Issued": ".flows.ask",
+    "Proof": ".flows.confirm",
+    "SQLiteCache": ".storage.sqlite",
+    "SignIn": ".tokens.sign_ins",
+    "Store": ".storage.base",
+    "Token": ".tokens.token",
+    "canonicaliser": ".web.canonical",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ActorNotCreated",
     "AmbiguousActor",
     "ConfigError",
+    "Context",
     "DuplicateError",
     "InvalidData",
     "InvalidIdentifier",
@@ -37,13 +74,23 @@ __all__ = [
     "NotFound",
     "OTPAuth",
     "OTPAuthError",
+    "OTPRequired",
+    "Proof",
     "RateLimited",
+    "Refused",
     "RequestError",
+    "SQLiteCache",
+    "SignIn",
+    "Store",
+    "Token",
     "Unauthorized",
     "Unavailable",
+    "canonicaliser",
     "current_actor",
     "current_claims",
+    "current_confirmation",
     "current_registration",
+    "otp_required",
     "registration_required",
     "token_required",
 ]

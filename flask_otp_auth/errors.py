@@ -4,6 +4,12 @@ Every :class:`RequestError` knows its HTTP status, its type and its message. A m
 fixed text: it never repeats what a caller sent, so it can't carry a code or an identifier.
 """
 
+import json
+from typing import Any
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
 
 class OTPAuthError(Exception):
     """The base of every error that this package raises."""
@@ -27,13 +33,17 @@ class AmbiguousActor(OTPAuthError):
         super().__init__("several accounts have the same identifier or id")
 
 
-class RequestError(OTPAuthError):
+class RequestError(OTPAuthError, HTTPException):
     """A request that is refused; an app may raise and catch these in its own views.
+
+    It is an HTTP exception with a JSON answer, so Flask and the frameworks on it send that answer
+    unless the app has an ``errorhandler`` for it.
 
     :ivar status: the HTTP status code.
     :ivar type: the machine-readable kind, as on the wire.
     :ivar message: the text for people, as on the wire.
     :ivar retry_after: seconds until a new try makes sense, or ``None``.
+    :ivar data: the answer's body as a dict; Flask-RESTful and Flask-RESTX look for this name.
     """
 
     status = 400
@@ -43,8 +53,45 @@ class RequestError(OTPAuthError):
     def __init__(self, message: str | None = None, *, retry_after: int | None = None) -> None:
         if message is not None:
             self.message = message
+        self.code = self.status
         self.retry_after = retry_after
         super().__init__(self.message)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The body of the answer."""
+        if isinstance(self.response, Response) and self.response.is_json:
+            settled: dict[str, Any] = self.response.get_json()
+            return settled
+        body: dict[str, Any] = {"type": self.type, "message": self.message}
+        if self.retry_after is not None:
+            body["retry_after"] = self.retry_after
+        return body
+
+    @property
+    def extra_headers(self) -> dict[str, str]:
+        """The headers that belong to the answer, its content type excepted."""
+        headers = {"Cache-Control": "no-store"}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self.retry_after)
+        return headers
+
+    def get_headers(self, *_: Any, **__: Any) -> list[tuple[str, str]]:
+        """Return the answer's headers; Werkzeug's signature."""
+        return [("Content-Type", "application/json"), *self.extra_headers.items()]
+
+    def get_body(self, *_: Any, **__: Any) -> str:
+        """Return the answer's body as JSON; Werkzeug's signature."""
+        return json.dumps(self.data)
+
+    def get_response(self, *_: Any, **__: Any) -> Response:
+        """Return the whole answer; Werkzeug's signature."""
+        if isinstance(self.response, Response):  # a guard has settled it
+            return self.response
+        return Response(self.get_body(), self.status, self.get_headers())
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class InvalidData(RequestError):
@@ -58,7 +105,7 @@ class InvalidIdentifier(InvalidData, ValueError):
 
 
 class InvalidOTP(RequestError):
-    """The code doesn't let in: wrong, expired, used, exhausted or never issued.
+    """The code was not accepted: wrong, expired, used or never issued.
 
     Which of these it was is told to no caller, only to handlers of ``otp_rejected``.
     """
@@ -68,10 +115,10 @@ class InvalidOTP(RequestError):
 
 
 class Unauthorized(RequestError):
-    """The bearer token or the session is missing or does not let in (RFC 6750, section 3).
+    """The bearer token or the session is missing or not valid (RFC 6750, section 3).
 
     :ivar error: the error code of RFC 6750 or RFC 9470, or ``None`` where no token came.
-    :ivar max_age: the age in seconds that a sign-in may have here at most (RFC 9470).
+    :ivar max_age: the greatest age in seconds that a sign-in may have here (RFC 9470).
     """
 
     status = 401
@@ -83,9 +130,62 @@ class Unauthorized(RequestError):
         self.max_age = max_age
         super().__init__()
 
+    @property
+    def extra_headers(self) -> dict[str, str]:
+        """The headers of the answer, with ``WWW-Authenticate`` as RFC 6750 and RFC 9470 have it."""
+        parts = [] if self.error is None else [f'error="{self.error}"']
+        if self.max_age is not None:
+            parts.append('error_description="More recent authentication is required"')
+            parts.append(f'max_age="{self.max_age}"')
+        challenge = " ".join(("Bearer", ", ".join(parts))).rstrip()
+        return {**super().extra_headers, "WWW-Authenticate": challenge}
+
+
+class OTPRequired(RequestError):
+    """The action needs a code that was just sent; repeat it with the header ``OTP``.
+
+    :ivar challenge: for the header ``OTP-Challenge``, if the client keeps it.
+    :ivar expires_in: seconds that the code is valid.
+    :ivar resend_after: seconds after which another one can be sent.
+    """
+
+    status = 401
+    type = "otp_required"
+    message = "A one-time code is required."
+
+    def __init__(self, challenge: str, expires_in: int, resend_after: int) -> None:
+        self.challenge = challenge
+        self.expires_in = expires_in
+        self.resend_after = resend_after
+        super().__init__()
+
+    @property
+    def extra_headers(self) -> dict[str, str]:
+        """The headers of the answer, with ``WWW-Authenticate`` in the manner of RFC 9470."""
+        challenge = 'Bearer error="insufficient_user_authentication"'
+        return {**super().extra_headers, "WWW-Authenticate": challenge}
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {
+            **super().data,
+            "challenge": self.challenge,
+            "expires_in": self.expires_in,
+            "resend_after": self.resend_after,
+        }
+
+
+class Refused(RequestError):
+    """The app's own gate refuses to send a code (``before_code``)."""
+
+    status = 403
+    type = "refused"
+    message = "Refused"
+
 
 class NotFound(RequestError):
-    """The actor type is not registered, or (in plain mode) there is no such actor."""
+    """The actor type is not registered, or (with plain answers) there is no such actor."""
 
     status = 404
     type = "not_found"
@@ -133,7 +233,7 @@ class RateLimited(RequestError):
 
 
 class Unavailable(RequestError):
-    """The store or the limiter can't be reached: nothing was sent, no one was let in."""
+    """The store or the limiter can't be reached: nothing was sent, no one was signed in."""
 
     status = 503
     type = "unavailable"

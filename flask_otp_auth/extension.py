@@ -1,49 +1,41 @@
 """The extension object: constructor, ``init_app``, and the flows without HTTP."""
 
-import logging
-import os
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cachelib import BaseCache
-from flask import Blueprint, Flask
-from flask_limiter import Limiter
-from limits.storage import Storage
-from limits.strategies import RateLimiter
+from flask import Blueprint, Flask, current_app
 
-from .actors import Actors, ActorStore, ActorType
-from .answers import render
-from .audit import Audit
-from .background import threads_are_missing
-from .breaker import Breaker
-from .challenges import Challenges, Rights
-from .cli import otp
-from .config import PREFIX, Settings, secrets_of
-from .credentials import ClaimsLoader, Credentials
-from .delivery import Delivery, Executor
-from .errors import ConfigError, RequestError
-from .flows import Flows
-from .identifiers import Kind
-from .issuing import Issued, Issuing
-from .keys import Keys, Names
-from .limits import Limits, strategy_for, strategy_of
-from .revocations import Revocations
-from .signing import symmetric_keys
-from .state import EXTENSION, State, current_state
-from .tokens import TokenIssuer
-from .verbs import Store
-from .views import build_blueprint
+from .errors import ConfigError
+from .web.flow_calls import FlowCalls
+from .web.purposes import Purpose
+from .web.state import EXTENSION
 
-logger: logging.Logger = logging.getLogger("flask_otp_auth")
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from cachelib import BaseCache
+    from flask_limiter import Limiter
+
+    from .core.actors import ActorStore, ActorTypeSpec, SignUp
+    from .core.gates import Asked, Gate
+    from .core.identifiers import IdentifierSpec
+    from .core.own_purposes import OwnPurposeSpec
+    from .storage.base import Store
+    from .tokens.drafts import ClaimsLoader
+    from .web.delivery import Executor
+
+# What the methods import takes most of the package's time at import (`make bench`): 40 of 50 ms.
 
 
-class OTPAuth:
+class OTPAuth(FlowCalls):
     """Passwordless sign-up and sign-in for one app or for many.
 
     :param app: an app to initialise at once; else call :meth:`init_app`.
-    :param cache: where codes are kept, in place of ``OTP_AUTH_STORAGE_URI``: a cachelib
-        object that can keep its promises, or a :class:`flask_otp_auth.store.Store`.
+    :param cache: where codes are kept, in place of ``OTP_AUTH_STORAGE_URI``: a supported cachelib
+        object, or a :class:`flask_otp_auth.Store`.
     :param limiter: the app's own Flask-Limiter, in place of one made here.
     :param executor: what runs deliveries, in place of a small thread pool: anything with
         ``submit(function, *args)``.
@@ -64,8 +56,10 @@ class OTPAuth:
         self._limiter = limiter
         self._executor = executor
         self._register_blueprint = register_blueprint
-        self._actor_types: dict[str, ActorType] = {}
+        self._actor_types: dict[str, ActorTypeSpec] = {}
         self._claims_loader: ClaimsLoader | None = None
+        self._gates: list[Gate] = []
+        self._purposes: dict[str, OwnPurposeSpec] = {}
         if app is not None:
             self.init_app(app)
 
@@ -74,27 +68,71 @@ class OTPAuth:
         name: str,
         store: ActorStore,
         *,
-        identifier: Kind = "email",
+        identifier: IdentifierSpec = "email",
+        sign_up: SignUp = "open",
         **overrides: Any,
     ) -> None:
         """Register who can sign in; before or after :meth:`init_app`.
+
+        A name that is added again replaces the former for apps initialised from then on.
 
         :param name: the actor type as it stands in URLs: letters, digits, ``-`` and ``_``.
         :param store: finds the app's accounts: ``find_by_identifier`` and ``find_by_id``.
         :param identifier: ``"email"``, ``"phone"``, ``("email", "phone")`` for either in one
             field, or a callable that returns the canonical form of what was typed or raises
             :class:`InvalidIdentifier`.
+        :param sign_up: ``"open"``, ``"closed"``, or a callable that tells of a canonical identifier
+            whether it may register.
         :param overrides: settings of this type's own, such as ``digits=8``.
         :raises ConfigError: if any of these can't work.
         """
-        if name in self._actor_types:
-            raise ConfigError(f"actor type {name!r} is registered already")
-        self._actor_types[name] = ActorType.build(name, store, identifier, overrides)
+        from .core.actors import ActorTypeSpec
+
+        self._actor_types[name] = ActorTypeSpec.build(name, store, identifier, sign_up, overrides)
 
     def claims_loader(self, function: ClaimsLoader) -> ClaimsLoader:
         """Let ``function(actor_type, actor)`` return claims of the app's own for tokens."""
         self._claims_loader = function
         return function
+
+    def before_code(self, function: Gate) -> Gate:
+        """Let ``function(asked)`` see each request for a code, before anything is looked up.
+
+        It returns, or raises :class:`Refused`. It is called for known and unknown identifiers
+        alike, and only within a request; see :class:`flask_otp_auth.core.gates.Asked`.
+        """
+
+        def gate(asked: Asked) -> None:
+            current_app.ensure_sync(function)(asked)
+
+        self._gates.append(gate)
+        return function
+
+    def purpose(
+        self,
+        name: str,
+        *,
+        identifier: IdentifierSpec = "email",
+        ttl: int | timedelta | None = None,
+        confirms_address_only: bool = False,
+        **overrides: Any,
+    ) -> Purpose:
+        """Register a purpose of the app's own; before or after :meth:`init_app`.
+
+        :param name: letters, digits, ``-`` and ``_``.
+        :param identifier: as in :meth:`add_actor_type`.
+        :param ttl: seconds that a code lives, up to 600; by default ``OTP_AUTH_TTL``.
+        :param confirms_address_only: whether a code proves an address and nothing else; then it may
+            live for up to a day.
+        :param overrides: settings of this purpose's own, such as ``digits=8``.
+        :raises ConfigError: if any of these can't work.
+        """
+        from .core.own_purposes import OwnPurposeSpec
+
+        self._purposes[name] = OwnPurposeSpec.build(
+            name, identifier, ttl, confirms_address_only, overrides
+        )
+        return Purpose(name)
 
     @property
     def actor_types(self) -> tuple[str, ...]:
@@ -104,137 +142,42 @@ class OTPAuth:
     @cached_property
     def blueprint(self) -> Blueprint:
         """The blueprint with the routes, to mount by hand or to exempt from CSRF checks."""
+        from .web.api import build_blueprint
+
         return build_blueprint()
 
     def init_app(self, app: Flask) -> None:
-        """Read the app's settings, open its storage and mount the routes.
+        """Read the app's settings, look at its storage and mount the routes.
 
         :raises ConfigError: with every fault of the configuration.
         """
+        from .web.assembly import build_state
+        from .web.limits import exempt
+        from .web.notices import fall_back_on_handlers_of, warn_of_settings
+
         if EXTENSION in app.extensions:
             raise ConfigError("this app has an OTPAuth already; call init_app once")
-        settings = _load_settings(app)
-        app.extensions[EXTENSION] = self._build(app, settings)
-        # Our own exceptions only, raised by guards and flows in the app's own views; an app may
-        # put a handler of its own in this one's place.
-        app.register_error_handler(RequestError, render)
-        app.cli.add_command(otp)
-        if self._register_blueprint:
-            app.register_blueprint(self.blueprint, url_prefix=settings.url_prefix)
-
-    def _build(self, app: Flask, settings: Settings) -> State:
-        # Here, as storages and what they build on take longer to import than all the rest.
-        from .backends import backend_for, open_store
-
-        keys = Keys.derive(secrets_of(app.config))
-        own_limits = self._limiter is not None
-        backend = backend_for(settings.storage_uri, app.instance_path, own_limits=own_limits)
-        store = open_store(backend, self._cache)
-        limits = Limits(self._strategy(backend.open_limits), keys)
-        audit_names = Names(keys.audit)
-        actors = Actors(self._actor_types, settings)
-        for name in actors.names:
-            actors.get(name)  # tells what is wrong with its own settings now, not at a request
-        delivery = Delivery(app, self._executor, _inline(app, settings), actors.warns)
-        emit = Audit(delivery, audit_names)
-        breaker = Breaker(limits, settings.global_failure_limit, emit)
-        challenges = Challenges(store, keys)
-        issuer = TokenIssuer(
-            settings.token_keys or symmetric_keys(keys.tokens),
-            settings.token_algorithm,
-            settings.token_issuer,
-            settings.token_leeway,
-        )
-        credentials = Credentials(
-            actors,
-            issuer,
-            Rights(store, keys),
-            Revocations(store, keys),
-            emit,
+        fall_back_on_handlers_of(app)
+        state = build_state(
+            app,
+            self._actor_types,
             self._own_claims,
+            self._gates,
+            self._purposes,
+            cache=self._cache,
+            limiter=self._limiter,
+            executor=self._executor,
         )
-        issuing = Issuing(actors, challenges, limits, emit, breaker)
-        flows = Flows(actors, challenges, limits, credentials, emit, breaker)
-        return State(settings, actors, limits, emit, audit_names, credentials, issuing, flows)
+        app.extensions[EXTENSION] = state
+        warn_of_settings(app, state.settings)
+        from .cli import otp  # here: click's commands are for the command line alone
 
-    def _strategy(self, open_limits: Callable[[], Storage]) -> Callable[[], RateLimiter]:
-        limiter = self._limiter
-        if limiter is None:
-            return lambda: strategy_for(open_limits())
-        strategy = strategy_of(limiter)
-        return lambda: strategy
+        app.cli.add_command(otp)
+        if self._limiter is not None:
+            exempt(self._limiter, self.blueprint)
+        if self._register_blueprint:
+            app.register_blueprint(self.blueprint, url_prefix=state.settings.url_prefix)
 
-    def _own_claims(self, actor_type: str, actor: Any) -> dict[str, Any]:
+    def _own_claims(self, actor_type: str, actor: Any) -> Mapping[str, Any]:
         loader = self._claims_loader
-        return dict(loader(actor_type, actor)) if loader else {}
-
-    def generate(self, actor_type: str, identifier: str, challenge: str | None = None) -> Issued:
-        """Issue a login code; see :meth:`flask_otp_auth.issuing.Issuing.generate`."""
-        return current_state().issuing.generate(actor_type, identifier, challenge)
-
-    def pre_register(
-        self, actor_type: str, identifier: str, challenge: str | None = None
-    ) -> Issued:
-        """Issue a registration code; see :meth:`flask_otp_auth.issuing.Issuing.pre_register`."""
-        return current_state().issuing.pre_register(actor_type, identifier, challenge)
-
-    def verify(
-        self, actor_type: str, identifier: str, otp: str, challenge: str | None = None
-    ) -> str:
-        """Redeem a login code; see :meth:`flask_otp_auth.flows.Flows.verify`."""
-        return current_state().flows.verify(actor_type, identifier, otp, challenge)
-
-    def register(
-        self, actor_type: str, identifier: str, otp: str, challenge: str | None = None
-    ) -> str:
-        """Redeem a registration code; see :meth:`flask_otp_auth.flows.Flows.register`."""
-        return current_state().flows.register(actor_type, identifier, otp, challenge)
-
-    def authenticate(
-        self, actor_type: str, identifier: str, otp: str, challenge: str | None = None
-    ) -> str:
-        """Redeem a code in its grace, or a login code; see
-        :meth:`flask_otp_auth.flows.Flows.authenticate`."""
-        return current_state().flows.authenticate(actor_type, identifier, otp, challenge)
-
-    def refresh(self, token: str) -> str:
-        """Exchange a token; see :meth:`flask_otp_auth.credentials.Credentials.refresh`."""
-        return current_state().credentials.refresh(token)
-
-    def revoke(self, token: str) -> None:
-        """Revoke a token; see :meth:`flask_otp_auth.credentials.Credentials.revoke`."""
-        current_state().credentials.revoke(token)
-
-    def revoke_all(self, actor_type: str, actor_id: object) -> None:
-        """Sign an actor out everywhere; see
-        :meth:`flask_otp_auth.credentials.Credentials.revoke_all`."""
-        current_state().credentials.revoke_all(actor_type, actor_id)
-
-
-def _load_settings(app: Flask) -> Settings:
-    default = "sqlite:///" + os.path.join(app.instance_path, "otp_auth.sqlite3")
-    settings = Settings.load(
-        app.config,
-        storage_uri="memory://" if app.testing else default,
-        token_issuer=app.name,
-    )
-    if settings.storage_uri.startswith("memory:") and not (app.debug or app.testing):
-        logger.warning(
-            "OTP_AUTH_STORAGE_URI is memory://: codes and limits are lost at a restart and "
-            "are not shared with other workers"
-        )
-    return settings
-
-
-def _inline(app: Flask, settings: Settings) -> Callable[[], bool]:
-    """Return what tells whether handlers run within the request."""
-    if settings.delivery == "inline":
-        return lambda: True
-    if threads_are_missing():
-        logger.warning(
-            "this server runs no threads (uWSGI without --enable-threads), so codes are "
-            "delivered within the request, and its time tells which identifiers exist"
-        )
-        return lambda: True
-    explicit = f"{PREFIX}DELIVERY" in app.config
-    return lambda: app.testing and not explicit
+        return loader(actor_type, actor) if loader else {}

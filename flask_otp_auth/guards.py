@@ -1,22 +1,40 @@
-"""Guards: decorators for an app's own views, and proxies for who came through."""
+"""Guards: decorators for an app's own views, and proxies for the authenticated actor."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, cast
 
-from flask import current_app, g, request
-from flask.typing import ResponseReturnValue
+from flask import current_app, g, make_response, request
 from werkzeug.local import LocalProxy
 
-from . import sessions
-from .errors import Unauthorized
-from .state import current_state
-from .tokens import Claims
+from .core.bindings import canonical_binding, read_binding
+from .core.own_purposes import check_name
+from .errors import InvalidData, OTPRequired, RequestError, Unauthorized
+from .flows.confirm import Proof
+from .tokens.credentials import check_max_age
+from .tokens.jwt import Claims
+from .web.bearer import bearer_token, find_bearer_token
+from .web.context import current_caller
+from .web.responses import render_error
+from .web.sessions import (
+    current_identity,
+    identify_request,
+    registration_claims,
+    remember_identity,
+    remember_registration,
+)
+from .web.state import current_state
 
 P = ParamSpec("P")
-View = Callable[P, ResponseReturnValue]
+
+logger: logging.Logger = logging.getLogger("flask_otp_auth")
+
+_CONFIRMATION = "_otp_auth_confirmation"
 
 
+@dataclass(frozen=True, repr=False)
 class Registration:
     """Whose registration a view completes.
 
@@ -24,85 +42,136 @@ class Registration:
     :ivar identifier: the identifier that the code was sent to, in canonical form.
     """
 
-    def __init__(self, actor_type: str, identifier: str) -> None:
-        self.actor_type = actor_type
-        self.identifier = identifier
-
-
-def bearer_token() -> str:
-    """Return the request's bearer token (RFC 6750, section 2.1).
-
-    :raises Unauthorized: if there is none.
-    """
-    token = _bearer_token()
-    if not token:
-        raise Unauthorized(None)
-    return token
-
-
-def _bearer_token() -> str | None:
-    """Return the request's bearer token, or ``None`` if it doesn't speak of one at all."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    actor_type: str
+    identifier: str
 
 
 def token_required(
-    *actor_types: str, max_age: int | None = None, session: bool = False
+    *actor_types: str,
+    max_age: int | None = None,
+    session: bool = False,
+    optional: bool = False,
 ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Let a view be called with an authentication token only.
+    """Require an authentication token.
 
-    :param actor_types: those that may call it; none for any.
-    :param max_age: seconds that the sign-in may lie back at most (RFC 9470).
-    :param session: whether a session does as well, where no token comes. Guard such a view
-        against forged requests (CSRF): browsers send the session's cookie on their own.
+    :param actor_types: those that may call the view; none for any.
+    :param max_age: seconds since the sign-in at most (RFC 9470).
+    :param session: whether a session counts where no token comes. Protect such a view against
+        forged requests (CSRF): browsers send the session's cookie on their own.
+    :param optional: whether guests may call the view, too. For them ``current_actor`` is falsy.
+        A token that is not valid is still refused; a session that has ended makes a guest.
     """
     _check_names(actor_types)
-    if max_age is not None and (type(max_age) is not int or max_age < 0):
-        raise TypeError("max_age is a whole number of seconds, 0 or more")
-    return _guard(lambda: identify_request(actor_types, max_age=max_age, session=session))
+    check_max_age(max_age)
+
+    def admit() -> None:
+        try:
+            identify_request(actor_types, max_age=max_age, session=session)
+        except Unauthorized:
+            if not optional or find_bearer_token() is not None:
+                raise
+            remember_identity((None, None))
+
+    return _guard(admit)
 
 
-def identify_request(
-    actor_types: tuple[str, ...] = (), *, max_age: int | None = None, session: bool = False
-) -> Any:
-    """Return the actor whose token, or whose session, came with the request.
+def registration_required(*actor_types: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Require a registration token whose actor has yet to be created.
 
-    From then on it is :data:`current_actor`. Arguments are those of :func:`token_required`.
+    As soon as there is one the answer is 409, so a form that is sent twice makes one account.
 
-    :raises Unauthorized: if nothing lets in.
-    :raises Unavailable: if the store can't be reached.
-    """
-    # A token that is refused is not made up for by a session.
-    if session and _bearer_token() is None:
-        claims, actor = sessions.identify(actor_types, max_age)
-    else:
-        claims, actor = current_state().credentials.identify(bearer_token(), actor_types, max_age)
-    g._otp_auth_actor = actor
-    g._otp_auth_claims = claims
-    return actor
-
-
-def registration_required(
-    *actor_types: str,
-) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Let a view be called with a registration token only.
-
-    :param actor_types: those that it may register; none for any.
+    :param actor_types: those that may be registered; none for any.
     """
     _check_names(actor_types)
 
     def admit() -> None:
         claims = current_state().credentials.registration(bearer_token(), actor_types)
-        g._otp_auth_registration = Registration(claims.actor_type, claims.subject)
+        remember_registration(claims)
 
     return _guard(admit)
 
 
-def _guard(admit: Callable[[], object]) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+def otp_required(
+    purpose: str,
+    *,
+    to: Callable[[Any], str | Awaitable[str]],
+    binds: Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]] | None = None,
+) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Require a code that confirms this very action; below ``token_required``.
+
+    The first call sends a code to the actor and is answered 401 ``otp_required``. The same call
+    with the code in the header ``OTP`` runs the view, once, if what it binds is the same. The code
+    is used up even if the view fails then.
+
+    :param purpose: the name of a purpose of the app's own; with the app's settings, unless
+        :meth:`OTPAuth.purpose` has others for it.
+    :param to: returns where the code is sent, of the actor.
+    :param binds: returns what is confirmed, of the request: a dict of texts, integers, booleans,
+        ``None``, lists and dicts. If the request lacks a field that it reads, that is 400.
+    :raises ConfigError: if ``purpose`` can't be the name of one.
+    """
+    check_name(purpose)
+    if not callable(to) or not (binds is None or callable(binds)):
+        raise TypeError("to= and binds= of otp_required must be functions")
+
+    def admit() -> None:
+        claims, actor = _identity()
+        if claims is None:  # a guest
+            raise Unauthorized(None)
+        subject = f"{claims.actor_type}:{claims.subject}"
+        bound = None if binds is None else _bound(purpose, subject, binds)
+        identifier = current_app.ensure_sync(to)(actor)
+        if not isinstance(identifier, str):
+            raise TypeError(f"to= of otp_required({purpose!r}) must return a text")
+        confirmations, caller = current_state().confirmations, current_caller()
+        otp = request.headers.get("OTP")
+        if otp is None:
+            issued = confirmations.send(
+                purpose, identifier, caller, subject=subject, binds=bound, step_up=True
+            )
+            raise OTPRequired(**issued.json())
+        challenge = request.headers.get("OTP-Challenge")
+        proof = confirmations.verify(
+            purpose, identifier, otp, challenge, caller, subject=subject, binds=bound
+        )
+        setattr(g, _CONFIRMATION, proof)
+
+    return _guard(admit)
+
+
+def _bound(purpose: str, subject: str, binds: Callable[[], Any]) -> Mapping[str, Any] | None:
+    """Return what is confirmed, in plain types.
+
+    :raises InvalidData: if the request lacks it, or has something else in its place.
+    """
+    try:
+        given = current_app.ensure_sync(binds)()
+    except RequestError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _unbound(purpose, f"raised {type(error).__name__}") from None
+    try:
+        _, bound = read_binding(canonical_binding(subject, given))
+    except TypeError as error:  # whose text is ours
+        raise _unbound(purpose, f"can't be bound: {error}") from None
+    return bound
+
+
+def _unbound(purpose: str, reason: str) -> InvalidData:
+    # It may be the app's fault as well as the caller's, so it is not passed over in silence.
+    logger.warning("binds= of otp_required(%r) %s; answered 400", purpose, reason)
+    return InvalidData("What is to be confirmed is missing, or is not what it must be.")
+
+
+def _guard(admit: Callable[[], None]) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-            admit()
+            try:
+                admit()
+            except RequestError as error:
+                _fix_answer(error)
+                raise
             return current_app.ensure_sync(view)(*args, **kwargs)
 
         return guarded
@@ -110,28 +179,55 @@ def _guard(admit: Callable[[], object]) -> Callable[[Callable[P, Any]], Callable
     return decorate
 
 
+def _fix_answer(error: RequestError) -> None:
+    """Have an error answered as on our own routes, whatever framework the view belongs to.
+
+    Flask-smorest and APIFlask handle all HTTP errors, and would drop the header that RFC 9110
+    requires of a 401. As with ``flask.abort(response)``, an HTTP exception without a code is
+    answered with the response that it carries.
+    """
+    error.response = make_response(render_error(error))
+    error.code = None
+
+
 def _check_names(actor_types: tuple[str, ...]) -> None:
     if not all(isinstance(name, str) for name in actor_types):
         raise TypeError("a guard is called with names of actor types: @token_required()")
 
 
-def _from_context(name: str, guard: str) -> Any:
-    try:
-        return getattr(g, name)
-    except AttributeError:
-        raise RuntimeError(f"no {guard} guards this view") from None
+def _identity() -> tuple[Claims, Any] | tuple[None, None]:
+    identity = current_identity()
+    if identity is None:
+        raise RuntimeError("no token_required guards this view")
+    return identity
 
 
-#: The actor whose token or session let the request in, as the app's store returned it.
-current_actor: Any = LocalProxy(lambda: _from_context("_otp_auth_actor", "token_required"))
+def _claims() -> Mapping[str, Any]:
+    claims, _ = _identity()
+    return {} if claims is None else claims.all
 
-#: The claims of the token or the session that let the request in.
-current_claims: Claims = cast(
-    Claims, LocalProxy(lambda: _from_context("_otp_auth_claims", "token_required").all)
-)
 
-#: The :class:`Registration` whose token let the request in.
-current_registration: Registration = cast(
-    Registration,
-    LocalProxy(lambda: _from_context("_otp_auth_registration", "registration_required")),
-)
+def _registration() -> Registration:
+    claims = registration_claims()
+    return Registration(claims.actor_type, claims.subject)
+
+
+def _confirmation() -> Proof:
+    proof: Proof | None = g.get(_CONFIRMATION)
+    if proof is None:
+        raise RuntimeError("no otp_required guards this view")
+    return proof
+
+
+#: The actor of the request's token or session, as the app's store returned it; falsy for a guest.
+current_actor: Any = LocalProxy(lambda: _identity()[1])
+
+#: The claims of the request's token or session; empty for a guest.
+current_claims: Mapping[str, Any] = cast(Mapping[str, Any], LocalProxy(_claims))
+
+#: The :class:`Registration` of the request's registration token.
+current_registration: Registration = cast(Registration, LocalProxy(_registration))
+
+#: The :class:`~flask_otp_auth.flows.confirm.Proof` of the request's code: what was shown, sent and
+#: proved.
+current_confirmation: Proof = cast(Proof, LocalProxy(_confirmation))

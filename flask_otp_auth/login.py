@@ -1,30 +1,36 @@
 """The bridge to Flask-Login (the extra ``login``): ``login_required`` after a code.
 
-A browser's session belongs to one person: who logs in ends the session that somebody else had
-begun with a code, and who logs out ends both.
+Each login is a sign-in: it has its slot, it is listed, it lasts ``OTP_AUTH_SESSION_TTL`` at most,
+and it ends with ``logout_user()``, ``DELETE /auth/session`` or ``revoke_all``. A browser's session
+belongs to one person, so a login ends the sign-in that was there before.
 """
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from flask import Flask, Request, current_app, request, session
-from flask_login import login_user, user_logged_in, user_logged_out
+from flask_login import login_fresh, login_user, logout_user, user_logged_in, user_logged_out
 
-from . import sessions
-from .actors import actor_id
+from .core.actors import actor_id
 from .errors import ConfigError, Unauthorized
 from .extension import OTPAuth
-from .guards import bearer_token, identify_request
-from .state import current_state
+from .web import sessions
+from .web.context import current_caller
+from .web.state import current_state
+
+# Flask-Login has no public way to write these, nor names for them.
+_USER_ID, _FRESH, _BROWSER = "_user_id", "_fresh", "_id"
+_REMEMBER, _REMEMBER_SECONDS = "_remember", "_remember_seconds"
 
 
 def init_login_manager(
     login_manager: Any, otp_auth: OTPAuth, actor_type: str | None = None
 ) -> None:
-    """Let Flask-Login know the actors of one type, by whatever they signed in with.
+    """Let Flask-Login know the actors of one type.
 
-    ``current_user`` is then the actor of the request's bearer token, or else of a session that
-    was begun with ``POST /auth/session`` or :func:`login_with_token`, or else whom the app
-    logged in with :func:`flask_login.login_user`. The actors need what
+    ``current_user`` is then the actor of the request's bearer token, or else of the session's
+    sign-in, however that began: with ``POST /auth/session``, :func:`login_with_token`, or
+    :func:`flask_login.login_user` after a password. The actors need what
     :class:`flask_login.UserMixin` has.
 
     ``login_required`` knows nothing of actor types, and ids of two types may be equal. So a
@@ -32,16 +38,92 @@ def init_login_manager(
     views with :func:`~flask_otp_auth.token_required`.
 
     This sets the manager's ``user_loader`` and ``request_loader``. With its
-    ``session_protection`` at ``"strong"``, Flask-Login turns away every session that it didn't
-    begin itself, so that :func:`login_with_token` is needed in place of ``POST /auth/session``.
+    ``session_protection`` at ``"strong"``, Flask-Login refuses every session that it didn't
+    begin itself, so :func:`login_with_token` is needed in place of ``POST /auth/session``.
+    ``login_user(remember=True)`` is refused: a login lasts ``OTP_AUTH_SESSION_TTL``.
 
     :param login_manager: the app's :class:`flask_login.LoginManager`, which has no types.
     :param actor_type: whose pages these are; needed if several types are registered.
     :raises ConfigError: if it is not one of the registered types, or missing.
     """
-    login_manager.otp_auth_actor_type = _chosen(otp_auth.actor_types, actor_type)
-    login_manager.user_loader(_load_from_session)
-    login_manager.request_loader(_load_from_request)
+    bridge = _Bridge(_chosen(otp_auth.actor_types, actor_type))
+    login_manager.user_loader(bridge.load_from_session)
+    login_manager.request_loader(bridge.load_from_request)
+    user_logged_in.connect(bridge.begin)  # weakly; the manager keeps the bridge
+    user_logged_out.connect(bridge.end)
+    _bridges[login_manager] = bridge
+
+
+def login_with_token(token: str, **options: Any) -> Any:
+    """Log in the actor of an authentication token, in a new session.
+
+    :param options: those of :func:`flask_login.login_user`, but for ``remember``.
+    :returns: the actor.
+    :raises Unauthorized: if the token is not valid, or is of another actor type.
+    :raises RateLimited: if the actor has used up ``ACTOR_LIMITS``.
+    :raises Unavailable: if the store or the limiter can't be reached.
+    :raises ConfigError: if the app has no bridge, or with ``remember=True``.
+    """
+    bridge = _bridge_of(current_app)
+    if bridge is None:
+        raise ConfigError("call init_login_manager() with the login manager of this app")
+    if options.get("remember"):
+        raise _remember_refused()
+    _, actor = current_state().credentials.identify(token, (bridge.actor_type,))
+    sessions.begin(token)
+    login_user(actor, **options)
+    return actor
+
+
+class _Bridge:
+    """What a login manager calls, and what its logins and logouts do."""
+
+    def __init__(self, actor_type: str) -> None:
+        self.actor_type = actor_type
+
+    def load_from_session(self, user_id: str) -> Any | None:
+        """Return the current user. The id is not enough: only a live sign-in is a login."""
+        return self.load_from_request(request)
+
+    def load_from_request(self, request: Request) -> Any | None:
+        """Return the actor of the request's token, or else of its session."""
+        try:
+            _, actor = sessions.identify_request((self.actor_type,))
+        except Unauthorized:
+            return None
+        if login_fresh() and session.get(_USER_ID) != actor_id(actor):
+            session[_FRESH] = False  # another user's fresh login says nothing about this one
+        return actor
+
+    def begin(self, sender: Flask, user: Any, **_: Any) -> None:
+        """Make a sign-in of a login."""
+        if _bridge_of(sender) is not self:
+            return
+        if session.get(_REMEMBER) == "set":
+            session.pop(_REMEMBER)
+            session.pop(_REMEMBER_SECONDS, None)
+            logout_user()
+            raise _remember_refused()
+        if sessions.has_begun_for(self.actor_type, actor_id(user)):  # login_with_token()
+            return
+        credentials = current_state().credentials
+        token = credentials.sign_in(self.actor_type, user, ("pwd",), current_caller())
+        sessions.begin(token, keep=(_USER_ID, _FRESH, _BROWSER))
+
+    def end(self, sender: Flask, **_: Any) -> None:
+        """End the sign-in of a logout."""
+        if _bridge_of(sender) is self and sessions.KEY in session:
+            current_state().credentials.end_session(session[sessions.KEY])
+            del session[sessions.KEY]
+
+
+#: By login manager: an object that isn't ours, so that nothing is written on it.
+_bridges: WeakKeyDictionary[Any, _Bridge] = WeakKeyDictionary()
+
+
+def _bridge_of(app: Flask) -> _Bridge | None:
+    manager = getattr(app, "login_manager", None)
+    return None if manager is None else _bridges.get(manager)
 
 
 def _chosen(registered: tuple[str, ...], actor_type: str | None) -> str:
@@ -55,80 +137,8 @@ def _chosen(registered: tuple[str, ...], actor_type: str | None) -> str:
     return actor_type
 
 
-def login_with_token(token: str, **options: Any) -> Any:
-    """Log in the actor of an authentication token, in a new session.
-
-    The login ends like a session of ``POST /auth/session``: after ``SESSION_TTL``, or when the
-    token or all of the actor's are revoked.
-
-    :param options: those of :func:`flask_login.login_user`, such as ``remember=True``, which
-        makes the login outlast the browser, and then the session's end.
-    :returns: the actor.
-    :raises Unauthorized: if the token doesn't let in, or is of another actor type.
-    :raises Unavailable: if the store can't be reached.
-    """
-    _, actor = current_state().credentials.identify(token, (_actor_type(),))
-    sessions.begin(token)
-    login_user(actor, **options)
-    return actor
-
-
-def _served(app: Flask) -> str | None:
-    """Return the actor type that the app's login manager serves; none without this bridge."""
-    manager = getattr(app, "login_manager", None)
-    return getattr(manager, "otp_auth_actor_type", None)
-
-
-def _actor_type() -> str:
-    served = _served(current_app)
-    if served is None:
-        raise ConfigError("call init_login_manager() with the login manager of this app")
-    return served
-
-
-def _load_from_session(user_id: str) -> Any | None:
-    if _has_token() or sessions.KEY in session:
-        # A token and a session of ours decide alone, as at our own guards. Flask-Login itself
-        # does not ask the request loader when there is a remember cookie.
-        return _load_from_request(request)
-    kind, _ = current_state().actors.get(_actor_type())
-    return kind.find_by_id(str(user_id))
-
-
-def _load_from_request(request: Request) -> Any | None:
-    try:
-        actor = identify_request((_actor_type(),), session=True)
-    except Unauthorized:
-        return None
-    if session.get("_fresh") and session.get("_user_id") != actor_id(actor):
-        session["_fresh"] = False  # somebody else's fresh login says nothing about this one
-    return actor
-
-
-def _has_token() -> bool:
-    try:
-        bearer_token()
-    except Unauthorized:
-        return False
-    return True
-
-
-def _end_session_of_another(sender: Flask, user: Any, **_: Any) -> None:
-    if _served(sender) is None or sessions.KEY not in session:
-        return
-    try:
-        actor = sessions.identify((_actor_type(),), None)[1]
-    except Unauthorized:  # it is over, and would keep the new login from counting
-        actor = None
-    if actor is None or actor_id(actor) != actor_id(user):
-        _end_session(sender)
-
-
-def _end_session(sender: Flask, **_: Any) -> None:
-    if _served(sender) is not None and sessions.KEY in session:
-        current_state().credentials.end_session(session[sessions.KEY])
-        del session[sessions.KEY]
-
-
-user_logged_in.connect(_end_session_of_another)
-user_logged_out.connect(_end_session)
+def _remember_refused() -> ConfigError:
+    return ConfigError(
+        "remember=True would log in without a sign-in, even after revoke_all(); a login lasts "
+        "OTP_AUTH_SESSION_TTL, and session.permanent = True keeps its cookie that long"
+    )

@@ -5,45 +5,91 @@ with Outbox(app) as outbox:
     otp = outbox.last.otp
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 
+from blinker import NamedSignal
 from flask import Flask
 
 from . import signals
+from .core.context import Context
+from .web.state import State, current_state
+
+Handler = Callable[..., Any]
+
+_DELIVER_CODES = (
+    signals.otp_generated,
+    signals.pre_register_otp_generated,
+    signals.confirmation_otp_generated,
+)
 
 
 @dataclass(frozen=True)
 class Message:
     """One code that the app was asked to deliver.
 
-    :ivar purpose: ``login`` or ``registration``.
-    :ivar actor_id: the actor's id; ``None`` at a registration.
+    :ivar purpose: ``login`` (to somebody who has an account), ``registration`` (to somebody who
+        has none), or the name of a purpose of the app's own.
+    :ivar actor_type: ``None`` for a purpose of the app's own.
+    :ivar actor_id: the actor's id; ``None`` for somebody who has no account.
+    :ivar link: the link that stands beside the code, if there is one.
+    :ivar subject: whom a purpose of the app's own is for.
+    :ivar binds: what it is for.
     """
 
     purpose: str
-    actor_type: str
+    actor_type: str | None
     identifier: str
     otp: str = field(repr=False)
     expires_at: datetime
     actor_id: str | None = None
+    challenge: str | None = field(default=None, repr=False)
+    context: Context | None = None
+    link: str | None = field(default=None, repr=False)
+    subject: str | None = None
+    binds: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """One code that was asked for and not sent.
+
+    :ivar purpose: ``login``, ``registration``, ``door`` or the name of a purpose of the app's own.
+    :ivar reason: why, as ``otp_suppressed`` says it: ``unknown_actor``, ``cooldown`` and so on.
+    """
+
+    purpose: str
+    actor_type: str | None
+    identifier: str
+    reason: str
+    context: Context | None = None
 
 
 class Outbox:
     """Keeps every code that an app sends while the ``with`` block runs.
 
-    :ivar messages: the messages, the oldest first.
+    :param alone: whether it stands in place of the app's own handlers that deliver codes, so that
+        a test sends no mail. These are the ones connected when the block begins; what is connected
+        within it is called, and so are handlers of all other signals.
+    :ivar messages: the codes that were sent, the oldest first; ``len`` and iteration are over them.
+    :ivar suppressed: the requests for which none was sent, the oldest first.
     """
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, *, alone: bool = True) -> None:
         self._app = app
+        self._alone = alone
+        self._held_back: list[tuple[NamedSignal, Handler]] = []
         self.messages: list[Message] = []
+        self.suppressed: list[Suppression] = []
 
     def __enter__(self) -> "Outbox":
-        signals.otp_generated.connect(self._login, self._app)
-        signals.pre_register_otp_generated.connect(self._registration, self._app)
+        if self._alone:
+            self._hold_back()
+        for signal, receiver in self._receivers():
+            signal.connect(receiver, self._app)
         return self
 
     def __exit__(
@@ -52,19 +98,69 @@ class Outbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        signals.otp_generated.disconnect(self._login, self._app)
-        signals.pre_register_otp_generated.disconnect(self._registration, self._app)
+        for signal, receiver in self._receivers():
+            signal.disconnect(receiver, self._app)
+        while self._held_back:
+            _state(self._app).delivery.held_back.remove(self._held_back.pop())
 
     def __len__(self) -> int:
         return len(self.messages)
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self.messages)
 
     @property
     def last(self) -> Message:
         """The newest message; raises :class:`IndexError` if there is none."""
         return self.messages[-1]
 
-    def _login(self, sender: Flask, **arguments: Any) -> None:
+    def codes_to(self, identifier: str) -> list[str]:
+        """Return the codes that went to an identifier (in canonical form), the oldest first."""
+        return [message.otp for message in self.messages if message.identifier == identifier]
+
+    def clear(self) -> None:
+        """Forget everything that was kept until now."""
+        self.messages.clear()
+        self.suppressed.clear()
+
+    def _hold_back(self) -> None:
+        self._held_back = [
+            (signal, handler)
+            for signal in _DELIVER_CODES
+            for handler in signal.receivers_for(self._app)
+            if not isinstance(getattr(handler, "__self__", None), Outbox)
+        ]
+        _state(self._app).delivery.held_back.extend(self._held_back)
+
+    def _receivers(self) -> list[tuple[NamedSignal, Handler]]:
+        return [
+            (signals.otp_generated, self._keep_login),
+            (signals.pre_register_otp_generated, self._keep_registration),
+            (signals.confirmation_otp_generated, self._keep_confirmation),
+            (signals.otp_suppressed, self._keep_suppression),
+        ]
+
+    def _keep_login(self, sender: Flask, **arguments: Any) -> None:
         self.messages.append(Message(purpose="login", **arguments))
 
-    def _registration(self, sender: Flask, **arguments: Any) -> None:
+    def _keep_registration(self, sender: Flask, **arguments: Any) -> None:
         self.messages.append(Message(purpose="registration", **arguments))
+
+    def _keep_confirmation(self, sender: Flask, **arguments: Any) -> None:
+        self.messages.append(Message(actor_type=None, **arguments))
+
+    def _keep_suppression(self, sender: Flask, **arguments: Any) -> None:
+        self.suppressed.append(Suppression(**arguments))
+
+
+def reset(app: Flask) -> None:
+    """Forget every code, window, budget and sign-in of an app on ``memory://``.
+
+    For tests that share one app: each begins as if nobody had asked for anything.
+    """
+    _state(app).forget()
+
+
+def _state(app: Flask) -> State:
+    with app.app_context():
+        return current_state()

@@ -7,23 +7,49 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-import pymemcache
 import pytest
 import redis
-from servers import PATIENCE, Server, until
+
+T = TypeVar("T")
+
+#: Seconds after which something that was waited for is missed.
+PATIENCE = 30
 
 #: A replica is given the data as soon as it asks, not seconds later.
 AT_ONCE = ("--repl-diskless-sync-delay", "0")
 
 #: Milliseconds after which Sentinels and Cluster nodes give up a server that doesn't answer.
 GIVE_UP = 500
+
+
+def until(happened: Callable[[], bool], what: str) -> None:
+    """Look until something has happened, but not forever."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def at_once(*calls: Callable[[], T]) -> list[T]:
+    """Make all calls at the same moment, and return their results in order."""
+    barrier = threading.Barrier(len(calls), timeout=PATIENCE)
+
+    def call(function: Callable[[], T]) -> T:
+        barrier.wait()
+        return function()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(call, calls))
 
 
 def free_port() -> int:
@@ -45,13 +71,19 @@ def installed(program: str) -> str:
     return path
 
 
-class Storage(Server):
+class StorageServer:
     """A server that can be stopped, killed, frozen and started again, always on the same port."""
 
     def __init__(self, folder: Path, port: int, command: Sequence[str]) -> None:
         folder.mkdir(exist_ok=True)
-        super().__init__(command, folder, port)
         self.folder = folder
+        self.port = port
+        self._command = command
+        self._output = folder / "output.txt"
+
+    def __enter__(self) -> "StorageServer":
+        self.start()
+        return self
 
     def __exit__(
         self,
@@ -62,12 +94,21 @@ class Storage(Server):
         self.kill()  # there is nothing to be saved, and it may be frozen
 
     def start(self) -> None:
-        """Start it again."""
-        self.__enter__()
+        """Start it, or start it again."""
+        with self._output.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        try:
+            until(self._is_up, "the server")
+        except BaseException:
+            self.kill()
+            raise
 
     def stop(self) -> None:
         """Stop it as an administrator does."""
-        super().__exit__(None, None, None)
+        self._process.terminate()
+        self._process.wait(PATIENCE)
 
     def kill(self) -> None:
         """End it without giving it time for anything."""
@@ -83,8 +124,16 @@ class Storage(Server):
         """Let it go on."""
         self._process.send_signal(signal.SIGCONT)
 
+    def _is_up(self) -> bool:
+        assert self._process.poll() is None, f"it has stopped: {self._output.read_text()}"
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
-class Redis(Storage):
+
+class Redis(StorageServer):
     """One redis-server that keeps nothing on disk unless told so."""
 
     def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
@@ -112,7 +161,7 @@ class Redis(Storage):
             return False
 
 
-class Memcached(Storage):
+class Memcached(StorageServer):
     """One memcached."""
 
     def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
@@ -124,14 +173,6 @@ class Memcached(Storage):
     @property
     def uri(self) -> str:
         return f"memcached://127.0.0.1:{self.port}"
-
-    def statistics(self) -> dict[str, Any]:
-        """Return what it has counted."""
-        client = pymemcache.Client(("127.0.0.1", self.port))
-        try:
-            return {name.decode(): value for name, value in client.stats().items()}
-        finally:
-            client.close()
 
 
 class Sentinel:
@@ -151,8 +192,8 @@ class Sentinel:
             f"sentinel down-after-milliseconds shop {GIVE_UP}\n"
             f"sentinel failover-timeout shop {2 * GIVE_UP}\n"
         )
-        program = installed("redis-server")
-        self.sentinel = Storage(folder / "sentinel", port, [program, str(config), "--sentinel"])
+        command = [installed("redis-server"), str(config), "--sentinel"]
+        self.sentinel = StorageServer(folder / "sentinel", port, command)
         self._running = ExitStack()
 
     def __enter__(self) -> "Sentinel":
@@ -176,6 +217,18 @@ class Sentinel:
     @property
     def uri(self) -> str:
         return f"redis+sentinel://127.0.0.1:{self.sentinel.port}/shop"
+
+    def cut_replica_off(self) -> None:
+        """Let the replica hear of nothing that the master does from now on."""
+        self.replica.freeze()
+        self.master.ask("CLIENT", "KILL", "TYPE", "replica")
+
+    def fail_over(self) -> None:
+        """Lose the master for good, and wait until the replica has taken over."""
+        self.master.kill()
+        self.replica.thaw()
+        until(lambda: self.master_port() == self.replica.port, "the failover")
+        until(lambda: self.replica.ask("ROLE")[0] == "master", "the new master")
 
     def master_port(self) -> int:
         """Return the port of the server that is the master in the Sentinel's eyes."""
@@ -252,7 +305,7 @@ class Storages(ExitStack):
     def __getitem__(self, kind: str) -> AnyStorage:
         if kind not in self._running:
             storage = KINDS[kind](self._folders.mktemp(kind))
-            self._running[kind] = self.enter_context(storage)
+            self._running[kind] = cast(AnyStorage, self.enter_context(storage))
         return self._running[kind]
 
 

@@ -1,174 +1,133 @@
-"""Cache attacks: who can read and write the cache, or makes it forget, gets in no sooner."""
+"""Storage attacks: whoever reads and writes the storage, or makes it forget, gets in no sooner."""
 
 import itertools
 import json
+import os
 import pickle
+import random
 import sqlite3
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import time_machine
-from attacks import MANY_ADDRESSES, Attack, OpenStore
-from conftest import ADA, BOB, SECRET, START, Api, Customers, wrong
+from attacks import ASKING, GUESSING, MANY_ADDRESSES, Begin, OpenShop, register
+from attacks import sign_in as sign_in_at
+from fakes import ADA, BOB, Api, bearer, wrong
 from flask import Flask
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from itsdangerous import TimestampSigner, URLSafeTimedSerializer
+from itsdangerous import Serializer, URLSafeTimedSerializer
 
-from flask_otp_auth import OTPAuth, RequestError
 from flask_otp_auth.testing import Outbox
 
+EVE = "eve@evil.example"
 
-def open_shop(**config: Any) -> tuple[Flask, OTPAuth, OpenStore, Customers]:
-    """Return a shop whose cache lies open."""
-    store, customers = OpenStore(), Customers()
-    customers.add(ADA)
-    otp_auth = OTPAuth(cache=store)
-    otp_auth.add_actor_type("customer", customers)
-    app = Flask("shop")
-    app.config.update(
-        TESTING=True, SECRET_KEY=SECRET, OTP_AUTH_WARN_ON_ERROR=False, **MANY_ADDRESSES, **config
-    )
-    otp_auth.init_app(app)
-    store.items.clear()
-    return app, otp_auth, store, customers
+OpenIt = Callable[..., OpenShop]
 
 
-def forgeries(value: str, other: str) -> list[str]:
-    """Return what an attacker without the secret key can make of a sealed value."""
-    payload, stamp, signature = value.rsplit(".", 2)
+def forgeries(value: str, other: str) -> Iterator[str]:
+    """Yield what an attacker without the secret key can make of a sealed value."""
+    payload, signature = value.rsplit(".", 1)
     fields = json.loads(payload)
-    later = json.dumps([fields[0] + 600, *fields[1:]])
-    endless = json.dumps([*fields[:-1], 10**9])
-    long = json.dumps([*fields[:-1], 0])
-    payloads = (later, endless, long, payload + " ", payload.replace(",", " ,"))
-    guessed = [TimestampSigner("secret"), TimestampSigner(""), TimestampSigner("s" * 32)]
-    return [
-        *(f"{forged}.{stamp}.{signature}" for forged in payloads),
-        *(signer.sign(later).decode() for signer in guessed),
-        str(URLSafeTimedSerializer("secret").dumps(fields)),
-        later,
-        payload,
-        f"{payload}.{stamp}",
-        f"{payload}.{stamp}.",
-        f"{payload}..{signature}",
-        f"{payload}.{stamp}.{other.rsplit('.', 1)[1]}",
-        f"{other.rsplit('.', 2)[0]}.{stamp}.{signature}",
-        value[:-1],
-        value + "A",
-        value.swapcase(),
-        "",
-        "null",
-        "[]",
-        "\x00",
-        "é",
-        "1" * 100_000,
-    ]
+    later, endless = json.dumps([fields[0] + 600, *fields[1:]]), json.dumps([9e9, *fields[1:]])
+    for forged in (later, endless, payload + " ", payload.replace(",", " ,")):
+        yield from (f"{forged}.{signature}", forged, f"{forged}.", f"{forged}..")
+    for key in ("secret", "s" * 32, " "):
+        yield str(Serializer(key).dumps(fields))
+        yield str(URLSafeTimedSerializer(key).dumps(fields))
+    yield from (f"{payload}.{other.rsplit('.', 1)[1]}", f"{other.rsplit('.', 1)[0]}.{signature}")
+    yield from (value[:-1], value + "A", value.swapcase(), value.upper(), payload, signature)
+    yield from ("", "null", "[]", "\x00", "é", "1", "1" * 100_000)
 
 
-def test_asvs_1_5_2_a_forged_challenge_opens_nothing(attack: Callable[[str], Attack]) -> None:
-    """OWASP ASVS 5.0, 1.5.2 and 11.4.1: what is read from the cache was written by us."""
-    app, _, store, _ = open_shop()
-    api = Api(app.test_client())
-    forging = attack("cache: forged challenges in place of the right one")
-    with Outbox(app) as outbox:
-        challenge = api.generate().get_json()["challenge"]
-        before = dict(store.items)
-        sealed = [key for key, value in before.items() if value != "1"]
-        api.generate(BOB)
-        other = next(v for k, v in store.items.items() if v != "1" and k not in before)
-    for forgery in forgeries(before[sealed[0]], other):
-        store.items.update(dict.fromkeys(sealed, forgery))
-        for fields in ({}, {"challenge": challenge}):
-            answer = api.verify(outbox.last.otp, **fields)
-            forging.tried(answer.status_code != 400)
-    store.items.update(before)
-    assert api.verify(outbox.last.otp).status_code == 200
-    assert forging.failed(tries=50)
-
-
-def test_asvs_11_4_1_a_value_lets_in_at_its_own_key_only(
-    attack: Callable[[str], Attack],
+def test_asvs_1_5_2_a_forged_code_or_sign_in_opens_nothing(
+    open_shop: OpenIt, attack: Begin
 ) -> None:
-    """OWASP ASVS 5.0, 11.4.1: a seal holds whose challenge it is, for what, and which.
+    """OWASP ASVS 5.0, 1.5.2 and 11.4.1: what is read from the storage was written by us."""
+    shop = open_shop()
+    api = shop.api()
+    forging = attack("storage: forged values in place of the right ones")
+    token = sign_in_at(shop.app)
+    with Outbox(shop.app) as outbox:
+        challenge = api.generate().get_json()["challenge"]
+        before = {key: value for key, value in shop.values.items() if value != "1"}
+        api.pre_register(BOB)
+    (otp,) = outbox.codes_to(ADA)
+    others = [value for key, value in shop.values.items() if key not in before and value != "1"]
+    for mine, other in itertools.product(list(before.values()), others):
+        for forgery in forgeries(mine, other):
+            shop.plant(dict.fromkeys(before, forgery))
+            for given in (None, challenge):
+                forging.tried(api.verify(otp, challenge=given).status_code != 400)
+            forging.tried(api.client.get("/me", headers=bearer(token)).status_code != 401)
+            shop.limits.reset()
+    shop.plant(before)
+    assert api.client.get("/me", headers=bearer(token)).status_code == 200
+    assert api.verify(otp).status_code == 200
+    assert forging.failed(tries=300)
 
-    The attacker copies every value onto every key, in pairs. He holds a code of his own, and
-    tries it in Ada's name; and his registration code where a login code is asked for.
+
+def test_asvs_11_4_1_a_value_counts_at_its_own_key_only(open_shop: OpenIt, attack: Begin) -> None:
+    """OWASP ASVS 5.0, 11.4.1: a seal holds what it is for, and where it belongs.
+
+    The attacker copies every value onto every key. He holds codes and tokens of his own, and
+    tries them in Ada's name; and his registration code where a login code is asked for.
     """
-    app, _, store, customers = open_shop()
-    customers.add("eve@evil.example")
-    api = Api(app.test_client())
-    own = []
-    with Outbox(app) as outbox:
+    shop = open_shop(OTP_AUTH_VERIFY_LIMITS="100000/day", OTP_AUTH_MAX_GUESS_CHANCE=1)
+    shop.customers.add(EVE)
+    api, own = shop.api(), []
+    ada = sign_in_at(shop.app)
+    with_ada = set(shop.values)
+    assert api.revoke(ada).status_code == 200
+    (adas_slot,) = with_ada - set(shop.values)
+    eve, registration = sign_in_at(shop.app, EVE), register(shop.app, BOB)
+    with Outbox(shop.app) as outbox:
         api.generate(ADA)
-        for who in ("eve@evil.example", BOB):
+        for who in (EVE, BOB):
             (api.generate if who != BOB else api.pre_register)(who)
             own.append(outbox.last.otp)
-    swapping = attack("cache: values moved to other keys")
-    before = dict(store.items)
-    sealed = [key for key, value in before.items() if value.startswith("[")]
-    for source, target in itertools.permutations(sealed, 2):
-        store.items.clear()
-        store.items.update({**before, target: before[source]})
-        for otp in own:
-            swapping.tried(api.verify(otp, ADA).status_code == 200)
-            store.items.update(before)
-    assert swapping.failed(tries=60)
+    swapping = attack("storage: values moved to other keys")
+    before = shop.values
+    for source, target in itertools.permutations([*before, adas_slot], 2):
+        if source == adas_slot:
+            continue  # it is empty, since she has signed out
+        shop.store.items.clear()
+        shop.plant({**before, target: before[source]})
+        for route, otp in itertools.product(GUESSING, own):
+            swapping.tried(getattr(api, route)(otp, ADA).status_code == 200)
+        for token in (ada, registration):
+            swapping.tried(api.client.get("/me", headers=bearer(token)).status_code != 401)
+    shop.plant(before)
+    assert api.client.get("/me", headers=bearer(eve)).get_json() == {"id": "2"}
+    assert swapping.failed(tries=900)
 
 
-def test_asvs_11_4_1_a_whole_challenge_moved_lets_in_nowhere_else(
-    attack: Callable[[str], Attack],
+@pytest.mark.parametrize("purpose", ASKING)
+def test_asvs_11_4_1_whole_codes_moved_to_somebody_elses_keys_are_none_there(
+    open_shop: OpenIt, attack: Begin, purpose: str
 ) -> None:
-    """OWASP ASVS 5.0, 11.4.1: moved with all its tickets, a code of Eve's is still Eve's.
+    """OWASP ASVS 5.0, 11.4.1: moved with its right and its pointer, a code of Eve's is Eve's.
 
-    The attacker knows how keys are built, and Ada's hashed name from her keys.
+    The attacker knows how keys are built, and Ada's pseudonym from hers. All of Eve's values are
+    put under each name that is known with it, whatever it stands for.
     """
-    app, _, store, customers = open_shop()
-    customers.add("eve@evil.example")
-    api = Api(app.test_client())
-    moving = attack("cache: whole challenges with their tickets moved to somebody else's keys")
-    with Outbox(app) as outbox:
-        for ask, who in ((api.generate, "eve@evil.example"), (api.pre_register, BOB)):
-            store.items.clear()
-            api.generate(ADA)
-            tag = next(iter(store.items)).split("{")[1].split("}")[0]
-            store.items.clear()
-            ask(who)
-            for key, value in list(store.items.items()):
-                name = f"{key.split('{')[0]}{{{tag}}}{key.split('}')[1]}"
-                for purpose in ("login", "registration", "grace"):
-                    moved = name.replace(":registration", ":login").replace(":login", f":{purpose}")
-                    store.items[moved] = value
-            for verb in (api.verify, api.authenticate):
-                moving.tried(verb(outbox.last.otp, ADA).status_code != 400)
-    assert moving.failed(tries=4)
-
-
-def test_asvs_6_5_1_an_older_value_brings_no_code_back(attack: Callable[[str], Attack]) -> None:
-    """OWASP ASVS 5.0, 6.5.1: what was overwritten may come back; what was taken is gone."""
-    app, _, store, _ = open_shop(OTP_AUTH_RESEND_INTERVAL=0, OTP_AUTH_VERIFY_LIMITS="90/day")
-    api = Api(app.test_client())
-    replaying = attack("cache: older values of keys that are still there")
-    used: list[str] = []
-    history: dict[str, set[str]] = {}
-    with Outbox(app) as outbox:
-        for _ in range(5):
-            api.generate()
-            for key, value in store.items.items():
-                history.setdefault(key, set()).add(value)
-            used.append(outbox.last.otp)
-            assert api.verify(used[-1]).status_code == 200
-    for key, values in history.items():
-        if key not in store.items:
-            continue  # to restore a deleted key is another matter; see below
-        for value, otp in itertools.product(values, used):
-            store.items[key] = value
-            replaying.tried(api.verify(otp).status_code == 200)
-    assert replaying.failed(tries=25)
+    shop = open_shop(OTP_AUTH_VERIFY_LIMITS="100000/day", OTP_AUTH_MAX_GUESS_CHANCE=1)
+    shop.customers.add(EVE)
+    api = shop.api()
+    with Outbox(shop.app) as outbox:
+        for verb in ASKING.values():
+            getattr(api, verb)(ADA)
+        adas = set(shop.values)
+        getattr(api, ASKING[purpose])(BOB if purpose == "registration" else EVE)
+    eves = {key: value for key, value in shop.values.items() if key not in adas}
+    tag = next(iter(adas)).partition("}")[0]
+    names = {key.partition("}")[2] for key in shop.values}
+    moving = attack("storage: whole codes moved to somebody else's keys")
+    for value in eves.values():
+        shop.plant({f"{tag}}}{name}": value for name in names})
+        shop.plant({f"{tag}}}{key.partition('}')[2]}": text for key, text in eves.items()})
+        for route in GUESSING:
+            moving.tried(getattr(api, route)(outbox.last.otp, ADA).status_code == 200)
+    assert moving.failed(tries=8)
 
 
 class Bomb:
@@ -178,191 +137,114 @@ class Bomb:
         return pytest.fail, ("a value was unpickled",)
 
 
-@pytest.mark.parametrize(
-    "plant",
-    [
-        pickle.dumps(Bomb()),
-        b"!" + pickle.dumps(Bomb()),
-        pickle.dumps("1"),
-        b"\x80",
-        b"",
-        b"[" * 100_000,
-        b"[1]",
-        7,
-        1.5,
-        None,
-        "\ud7ff",
-        "[]",
-    ],
-    ids=lambda plant: repr(plant)[:20],
-)
+PLANTS = [pickle.dumps(Bomb()), b"!" + pickle.dumps(Bomb()), pickle.dumps("1"), b"[1]", b"\x80"]
+PLANTS += ["[]", "1"]
+
+
+@pytest.mark.parametrize("plant", [*PLANTS, 7, 1.5, None], ids=lambda plant: repr(plant)[:20])
 def test_asvs_1_5_2_a_planted_value_is_never_loaded(
-    make_app: Callable[..., Flask], tmp_path: Path, attack: Callable[[str], Attack], plant: object
+    make_guarded: Callable[..., Flask], tmp_path: Path, attack: Begin, plant: object
 ) -> None:
-    """OWASP ASVS 5.0, 1.5.2: no object comes out of the cache; garbage counts as absent."""
+    """OWASP ASVS 5.0, 1.5.2: no object comes out of the storage; garbage counts as absent."""
     path = tmp_path / "codes.sqlite3"
-    app = make_app(OTP_AUTH_STORAGE_URI=f"sqlite:///{path}", **MANY_ADDRESSES)
+    app = make_guarded(OTP_AUTH_STORAGE_URI=f"sqlite:///{path}", **MANY_ADDRESSES)
     api = Api(app.test_client())
-    planting = attack("cache: pickles and garbage planted in SQLite")
+    token, registration = sign_in_at(app), register(app, "carl@example.com")
     with Outbox(app) as outbox:
         challenge = api.generate().get_json()["challenge"]
-        token = api.verify(outbox.last.otp).get_json()["token"]
         api.pre_register()
+        api.start()
+    codes = [message.otp for message in outbox]
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE otp_cache SET value = ?", (plant,))
-        rows = connection.execute("SELECT key FROM otp_cache").fetchall()
-        # Where a challenge was taken, and where a revocation would be, there is one again.
-        for (key,) in rows:
-            connection.execute("INSERT OR REPLACE INTO otp_cache VALUES (?, ?, 9e9)", (key, plant))
+        connection.execute("UPDATE OR IGNORE otp_hit SET after = ?, first = ?", (plant, plant))
     connection.close()
-    for answer in (
-        api.verify(outbox.last.otp, ADA),
-        api.verify(outbox.last.otp, ADA, challenge=challenge),
-        api.register(outbox.last.otp, BOB),
-        api.authenticate(outbox.last.otp, BOB),
-    ):
-        planting.tried(answer.status_code != 400)
-    planting.tried(api.refresh(token).status_code not in (200, 401))
-    assert planting.failed(tries=5)
+    planting = attack("storage: pickles and garbage planted in SQLite")
+    for route, otp, given in itertools.product(GUESSING, codes, (None, challenge)):
+        for who in (ADA, BOB):
+            answer = getattr(api, route)(otp, who, challenge=given)
+            planting.tried(answer.status_code != 400)
+    for text in (token, registration):
+        planting.tried(api.client.get("/me", headers=bearer(text)).status_code != 401)
+        planting.tried(api.refresh(text).status_code not in (401, 409))
+    assert api.generate("new@example.com").status_code == 200
+    assert planting.failed(tries=50)
 
 
-class ForgetfulCache(RuleBasedStateMachine):
-    """Whatever a cache forgets, at any time: never more guesses at a code, never a second use.
-
-    NIST SP 800-63B-4, 3.2.2 and 3.1.3; OWASP ASVS 5.0, 6.5.1 and 6.6.3.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = time_machine.travel(START, tick=False)
-        self.traveller = self.clock.__enter__()
-        self.app, self.otp_auth, self.store, self.customers = open_shop(
-            OTP_AUTH_VERIFY_LIMITS="90/day", OTP_AUTH_SEND_LIMITS="1000/hour"
-        )
-        self.outbox = Outbox(self.app).__enter__()
-        self.statuses: set[int] = set()
-        self.uses: Counter[tuple[str, str]] = Counter()
-
-    def teardown(self) -> None:
-        self.outbox.__exit__(None, None, None)
-        self.clock.__exit__(None, None, None)
-
-    def call(self, verb: str, *arguments: str) -> bool:
-        with self.app.app_context():
-            try:
-                getattr(self.otp_auth, verb)("customer", *arguments)
-            except RequestError as error:
-                self.statuses.add(error.status)
-                return False
-            return True
-
-    @rule(who=st.sampled_from([ADA, BOB]), verb=st.sampled_from(["generate", "pre_register"]))
-    def ask(self, who: str, verb: str) -> None:
-        self.call(verb, who)
-
-    @precondition(lambda self: self.outbox.messages)
-    @rule(data=st.data(), verb=st.sampled_from(["verify", "register", "authenticate"]))
-    def answer(self, data: st.DataObject, verb: str) -> None:
-        sent = data.draw(st.sampled_from(self.outbox.messages))
-        if self.call(verb, sent.identifier, sent.otp):
-            self.uses[sent.otp, verb] += 1
-
-    @precondition(lambda self: self.outbox.messages)
-    @rule(times=st.integers(1, 7))
-    def guess(self, times: int) -> None:
-        sent = self.outbox.last
-        for _ in range(times):
-            assert not self.call("verify", sent.identifier, wrong(sent.otp))
-
-    @rule(data=st.data())
-    def forget(self, data: st.DataObject) -> None:
-        for key in data.draw(st.sets(st.sampled_from(["", *self.store.items]))):
-            self.store.items.pop(key, None)
-
-    @rule()
-    def flush(self) -> None:
-        self.store.items.clear()
-
-    @rule(seconds=st.sampled_from([1, 61, 301]))
-    def wait(self, seconds: int) -> None:
-        self.traveller.shift(seconds)
-        # A store of dictionaries has no clock: its marks run out here.
-        if seconds > 60:
-            for key in [key for key in self.store.items if key.endswith(":window")]:
-                del self.store.items[key]
-
-    @rule()
-    def join(self) -> None:
-        if self.customers.find_by_identifier(BOB) is None:
-            self.customers.add(BOB)
-
-    @invariant()
-    def nothing_breaks(self) -> None:
-        assert self.statuses <= {400, 409}
-
-    @invariant()
-    def no_code_is_used_twice(self) -> None:
-        assert all(times <= 1 for times in self.uses.values())
-
-    @invariant()
-    def no_code_keeps_tickets_that_it_did_not_have(self) -> None:
-        tickets = Counter(
-            key.rsplit(":", 1)[0] for key in self.store.items if key.rsplit(":", 1)[1].isdigit()
-        )
-        assert all(count <= 5 for count in tickets.values())
-
-
-class TestForgetfulCache(ForgetfulCache.TestCase):
-    """Runs the machine."""
-
-    settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
-
-
-def test_asvs_6_6_3_forgetting_adds_no_guess(
-    attack: Callable[[str], Attack], comparisons: Any
+@pytest.mark.parametrize("whose", ["another user's", "writable by all"])
+def test_asvs_13_2_2_a_file_that_somebody_else_planted_is_not_used(
+    make_app: Callable[..., Flask], tmp_path: Path, attack: Begin, whose: str
 ) -> None:
-    """OWASP ASVS 5.0, 6.6.3: every subset of a code's keys is deleted in turn."""
-    forgetting = attack("cache: every subset of a code's keys deleted")
-    app, _, store, _ = open_shop(
-        OTP_AUTH_RESEND_INTERVAL=0,
-        OTP_AUTH_SEND_LIMITS="100000/hour",
-        OTP_AUTH_VERIFY_LIMITS="1000/day",
-        OTP_AUTH_MAX_GUESS_CHANCE=1,
-    )
-    api = Api(app.test_client())
+    """OWASP ASVS 5.0, 13.2.2: in a folder that others may write to, they could wait for us."""
+    path = tmp_path / "codes.sqlite3"
+    path.touch(0o600)
+    if whose == "writable by all":
+        path.chmod(0o666)
+    elif os.getuid() == 0:
+        os.chown(path, 65534, 65534)
+    else:
+        pytest.skip("only root can give files away")
+    app = make_app(OTP_AUTH_STORAGE_URI=f"sqlite:///{path}")
+    planting = attack("storage: an SQLite file that was planted before the start")
     with Outbox(app) as outbox:
-        for chosen in range(2**7):
-            store.items.clear()
-            api.generate()
-            keys = sorted(store.items)
-            assert len(keys) == 7
-            for number, key in enumerate(keys):
-                if chosen >> number & 1:
-                    del store.items[key]
-            before = comparisons.count
-            for _ in range(6):
-                api.verify(wrong(outbox.last.otp))
-            forgetting.tried(comparisons.count - before > 5)
-            forgetting.tried(api.verify(outbox.last.otp).status_code == 200)
-    assert forgetting.failed(tries=256)
+        for verb in ("generate", "pre_register", "start"):
+            answer = getattr(Api(app.test_client()), verb)()
+            planting.tried(answer.status_code != 503 or len(outbox) > 0)
+    planting.tried(path.stat().st_size > 0)
+    assert planting.failed(tries=4)
 
 
-def test_who_restores_deleted_keys_gets_more_guesses() -> None:
-    """Not prevented: who can write to the cache can put back what was taken.
+def test_asvs_7_4_1_a_storage_that_forgets_brings_no_sign_in_back(
+    open_shop: OpenIt, attack: Begin
+) -> None:
+    """OWASP ASVS 5.0, 7.4.1: whatever it evicts, while people sign in and out and are put out.
 
-    Tickets are keys that are there or not. Nobody can tell one that was restored from one that
-    was never taken, except Redis after a restart. The budget of the identifier is in another
-    place if ``limiter=`` is: then it still holds.
+    Of codes ``tests/flows`` says the same.
     """
-    app, _, store, _ = open_shop()
-    api = Api(app.test_client())
-    with Outbox(app) as outbox:
+    shop, dice = open_shop(OTP_AUTH_MAX_SIGN_INS=3), random.Random(0)
+    reviving = attack("storage: sign-ins that were ended, evicted or crowded out")
+    live: list[str] = []
+    over: list[str] = []
+    for _ in range(150):
+        with shop.app.app_context():
+            live.append(shop.otp_auth.sign_in("customer", shop.customers.accounts[0]))
+        if dice.random() < 0.5:
+            shop.api().revoke(dice.choice(live))
+        keys = sorted(shop.store.items)
+        for key in dice.sample(keys, min(len(keys), dice.choice((0, 0, 0, 1, 2)))):
+            shop.store.items.pop(key)
+        for token in over:
+            reviving.tried(shop.api().client.get("/any", headers=bearer(token)).status_code != 401)
+        states = {each: shop.api().client.get("/me", headers=bearer(each)) for each in live}
+        live = [token for token, answer in states.items() if answer.status_code == 200]
+        over += [token for token in states if token not in live]
+        over = dice.sample(over, min(len(over), 20))
+        assert len(live) <= 3
+    assert reviving.failed(tries=2_000)
+
+
+def test_whoever_restores_deleted_keys_uses_a_code_again_and_is_signed_in_again(
+    open_shop: OpenIt,
+) -> None:
+    """Not prevented: whoever can write to the storage can put back what was taken.
+
+    Nobody can tell a key that was restored from one that was never taken, except Redis after a
+    restart. Budgets are in another place if ``limiter=`` is: they still hold.
+    """
+    shop = open_shop()
+    api = shop.api()
+    with Outbox(shop.app) as outbox:
         api.generate()
-    before = dict(store.items)
-    for _ in range(5):
+    sent = shop.values
+    token = api.verify(outbox.last.otp).get_json()["token"]
+    signed_in = shop.values
+    assert api.revoke(token).status_code == 200
+    assert api.client.get("/me", headers=bearer(token)).status_code == 401
+    shop.plant(signed_in)
+    assert api.client.get("/me", headers=bearer(token)).status_code == 200
+    shop.plant(sent)
+    assert api.verify(outbox.last.otp).status_code == 200
+    for _ in range(18):
         api.verify(wrong(outbox.last.otp))
+    shop.plant(sent)
     assert api.verify(outbox.last.otp).status_code == 400
-    store.items.update(before)
-    assert api.verify(outbox.last.otp).status_code == 200
-    store.items.update(before)
-    assert api.verify(outbox.last.otp).status_code == 200

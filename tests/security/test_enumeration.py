@@ -1,66 +1,72 @@
-"""Enumeration: who has an account is told by no answer, no limit and no time."""
+"""Enumeration: who has an account is told by no answer, no limit and no work."""
 
-import http.client
-import json
-import statistics
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import time_machine
-from attacks import MANY_ADDRESSES, Attack
-from conftest import ADA, BOB, START, Api, Customers, Watched, wrong
-from flask import Flask
+from attacks import ASKING, GUESSING, MANY_ADDRESSES, Begin, Standing
+from fakes import ADA, BOB, Api, Customers, SignalRecorder, wrong
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from servers import PATIENCE, Server, free_port
 from werkzeug.test import TestResponse
 
 from flask_otp_auth.testing import Outbox
 
-MINE = "a challenge of the caller's own"
+START = 1_767_323_045
 
-#: What an attacker may do with an identifier, and in which order he likes.
-steps = st.lists(
-    st.tuples(
-        st.sampled_from(["generate", "pre_register", "verify", "register", "authenticate", "wait"]),
-        st.booleans(),
-    ),
-    min_size=1,
-    max_size=25,
-)
+#: Somebody whose account is switched off.
+OFF = "off@example.com"
+
+#: What an attacker may do with an identifier; "deliver" lets the background catch up.
+STEPS = [*ASKING.values(), *GUESSING, "wait", "deliver"]
+
+Script = list[tuple[str, str | None]]
+
+
+@pytest.fixture
+def shop(make_standing: Callable[..., Standing]) -> Callable[[], tuple[Standing, Customers]]:
+    """Make a shop that knows Ada, and somebody whose account is switched off."""
+
+    def make() -> tuple[Standing, Customers]:
+        customers = Customers()
+        customers.add(ADA)
+        customers.add(OFF).is_active = False
+        config = {"OTP_AUTH_WARN_ON_ERROR": False, **MANY_ADDRESSES}
+        return make_standing(customers, **config), customers
+
+    return make
 
 
 def shape(answer: TestResponse) -> tuple[Any, ...]:
-    """Return all that an answer tells, but for the random ids of challenges."""
+    """Return all that an answer tells, but for the random text of a challenge."""
     body = dict(answer.get_json())
-    if body.get("challenge") not in (None, MINE):
-        body["challenge"] = (
-            len(body["challenge"]),
-            set(body["challenge"]) <= set("0123456789abcdef"),
-        )
-    headers = [(name, value) for name, value in answer.headers if name != "Content-Length"]
-    return answer.status_code, len(answer.data), headers, body
+    if "challenge" in body:
+        body["challenge"] = len(body["challenge"])
+    return answer.status_code, len(answer.data), list(answer.headers), body
 
 
-def play(watched: Watched, script: list[tuple[str, bool]], who: str) -> list[Any]:
-    """Play a script with one identifier; return all that happened, in the caller's eyes or not."""
+def play(standing: Standing, script: Script, who: str) -> list[Any]:
+    """Play a script with one identifier; return what happened until each answer was out."""
     told: list[Any] = []
-    api = Api(watched.app.test_client())
-    with time_machine.travel(START, tick=False) as clock, Outbox(watched.app) as outbox:
-        for verb, with_challenge in script:
-            if verb == "wait":
+    held: dict[str, str] = {}
+    api, recorder = Api(standing.app.test_client()), SignalRecorder(standing.app)
+    with time_machine.travel(START, tick=False) as clock, Outbox(standing.app) as outbox:
+        for step, challenge in script:
+            if step == "wait":
                 clock.shift(61)
                 continue
-            guess = wrong(outbox.messages[-1].otp) if outbox.messages else "123456"
-            fields = {"challenge": MINE} if with_challenge else {}
-            arguments = [who] if verb in ("generate", "pre_register") else [guess, who]
-            watched.forget()
-            answer = getattr(api, verb)(*arguments, **fields)
-            told.append((shape(answer), list(watched.store.calls), list(watched.limits.calls)))
+            if step == "deliver":
+                standing.jobs.run()
+                continue
+            guess = wrong(outbox.last.otp) if outbox.messages else "123456"
+            arguments = [guess, who] if step in GUESSING else [who]
+            fields = {"challenge": held[challenge]} if challenge in held else {}
+            standing.work()
+            recorder.heard.clear()
+            answer = getattr(api, step)(*arguments, **fields)
+            told.append((step, shape(answer), standing.work(), recorder.names))
+            held[step] = answer.get_json().get("challenge")
     return told
 
 
@@ -69,200 +75,67 @@ def play(watched: Watched, script: list[tuple[str, bool]], who: str) -> list[Any
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(script=steps)
-def test_asvs_6_3_8_no_series_of_requests_tells_known_from_unknown(
-    make_watched: Callable[..., Watched], attack: Callable[[str], Attack], script: Any
-) -> None:
-    """OWASP ASVS 5.0, 6.3.8: statuses, bodies, headers, limits, and the work behind them.
-
-    The store and the limiter are asked for the same things in the same order, so their time
-    tells nothing, either.
-    """
-    config = {"OTP_AUTH_WARN_ON_ERROR": False, **MANY_ADDRESSES}
-    known = play(make_watched(**config), script, ADA)
-    unknown = play(make_watched(**config), script, BOB)
-    telling = attack("enumeration: series of requests for a known and an unknown identifier")
-    for ours, theirs in zip(known, unknown, strict=True):
-        telling.tried(ours != theirs)
-    assert telling.failed(tries=0)
-    assert known == unknown
-
-
-def test_asvs_6_3_8_an_inactive_account_looks_like_none(
-    app: Flask, customers: Customers, attack: Callable[[str], Attack]
-) -> None:
-    """OWASP ASVS 5.0, 6.3.8: who was switched off can't be told from a stranger."""
-    customers.add("off@example.com").is_active = False
-    api = Api(app.test_client())
-    telling = attack("enumeration: somebody who was switched off")
-    for verb in ("generate", "pre_register"):
-        answers = [shape(getattr(api, verb)(who)) for who in ("off@example.com", BOB, ADA)]
-        telling.tried(answers[0] != answers[1])
-        telling.tried(answers[0] != answers[2])
-    assert telling.failed(tries=4)
-
-
-def test_asvs_6_3_8_an_inactive_account_runs_out_of_decoys_no_sooner(
-    app: Flask,
-    customers: Customers,
-    attack: Callable[[str], Attack],
-    clock: time_machine.Traveller,
-) -> None:
-    """OWASP ASVS 5.0, 6.3.8: who is switched off gets decoys for both purposes."""
-    customers.add("off@example.com").is_active = False
-    api = Api(app.test_client())
-    telling = attack("enumeration: decoys used up by somebody who was switched off")
-    verbs = ["generate"] * 5 + ["pre_register"]
-    held = "what the client holds"
-    seen: dict[str, list[bool]] = {who: [] for who in ("off@example.com", BOB, ADA)}
-    for verb in verbs:
-        for who, echoes in seen.items():
-            answer = getattr(api, verb)(who, challenge=held).get_json()
-            echoes.append(answer["challenge"] == held)
-        clock.shift(60)
-    telling.tried(seen["off@example.com"] != seen[BOB])
-    telling.tried(seen["off@example.com"] != seen[ADA])
-    assert telling.failed(tries=2)
-
-
-def test_who_keeps_asking_can_tell_that_somebody_has_just_joined(
-    make_app: Callable[..., Flask], customers: Customers, clock: time_machine.Traveller
-) -> None:
-    """Not prevented: decoys have a budget of their own, which begins anew with an account.
-
-    Only codes that are sent count against ``SEND_LIMITS``. So who has used up the decoys of an
-    address learns from the next answer that it has joined within the hour; and it gets a code.
-    """
-    app = make_app(**MANY_ADDRESSES)
-    api = Api(app.test_client())
-
-    def is_answered_anew() -> bool:
-        clock.shift(61)
-        return bool(api.generate(BOB, challenge=MINE).get_json()["challenge"] != MINE)
-
-    with Outbox(app) as outbox:
-        assert [is_answered_anew() for _ in range(6)] == [True] * 5 + [False]
-        customers.add(BOB)
-        assert is_answered_anew()
-        assert len(outbox) == 1
-
-
-APP = """
-import logging, time
-from types import SimpleNamespace
-
-from flask import Flask
-from flask_otp_auth import OTPAuth, signals
-
-class Customers:
-    def find_by_identifier(self, identifier):
-        return SimpleNamespace(id=identifier) if identifier.startswith("known") else None
-
-    find_by_id = find_by_identifier
-
-app = Flask(__name__)
-app.config.update(
-    SECRET_KEY="s" * 32,
-    OTP_AUTH_IP_GENERATE_LIMITS="1000000/hour",
-    OTP_AUTH_IP_VERIFY_LIMITS="1000000/hour",
-    OTP_AUTH_WARN_ON_ERROR=False,
-)
-app.config.from_prefixed_env()
-otp_auth = OTPAuth()
-otp_auth.add_actor_type("customer", Customers())
-otp_auth.init_app(app)
-
-def deliver(sender, **_):
-    time.sleep(0.4)  # a mail server takes its time
-
-signals.otp_generated.connect(deliver, app)
-signals.pre_register_otp_generated.connect(deliver, app)
-"""
-
-#: Seconds by which the medians of known and unknown identifiers may differ.
-TOLERANCE = 0.005
-
-
-class Stopwatch:
-    """Times a request, and the next one on the same connection."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-        self._connection.connect()
-        self._socket = self._connection.sock
-        self.close = self._connection.close
-
-    def time(self, path: str, body: dict[str, str]) -> float:
-        """Send a request; return the seconds until its answer has been read."""
-        data, headers = json.dumps(body), {"Content-Type": "application/json"}
-        start = time.perf_counter()
-        self._connection.request("POST", f"/auth/customer{path}", data, headers)
-        answer = self._connection.getresponse()
-        answer.read()
-        seconds = time.perf_counter() - start
-        assert self._connection.sock is self._socket, "the connection was not kept"
-        assert answer.status in (200, 400)
-        return seconds
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Stopwatch]]:
-    """Serve the shop by gunicorn, with settings of the test's own."""
-    running = ExitStack()
-
-    def start(**variables: str) -> Stopwatch:
-        (tmp_path / "shop.py").write_text(APP)
-        port = free_port()
-        gunicorn = ["gunicorn", "--worker-class=gthread", "--threads=2", "--graceful-timeout=1"]
-        command = [*gunicorn, f"--bind=127.0.0.1:{port}", "shop:app"]
-        running.enter_context(Server(command, tmp_path, port, **variables))
-        return running.enter_context(closing(Stopwatch(port)))
-
-    with running:
-        yield start
-
-
-def gaps(stopwatch: Stopwatch, path: str, rounds: int) -> tuple[float, float]:
-    """Return by how much known identifiers take longer: the answer, and the next one.
-
-    Known and unknown ones take turns, so that whatever else the machine does meets both.
-    """
-    first: dict[str, list[float]] = {"known": [], "other": []}
-    second: dict[str, list[float]] = {"known": [], "other": []}
-    for number in range(rounds):
-        for who in ("known", "other") if number % 2 else ("other", "known"):
-            body = {"identifier": f"{who}{number}@example.com", "otp": "123456"}
-            first[who].append(stopwatch.time(path, body))
-            second[who].append(stopwatch.time("/otp/verify", {**body, "identifier": BOB}))
-    medians = [
-        {who: statistics.median(seconds) for who, seconds in times.items()}
-        for times in (first, second)
-    ]
-    return (
-        medians[0]["known"] - medians[0]["other"],
-        medians[1]["known"] - medians[1]["other"],
+@given(
+    script=st.lists(
+        st.tuples(st.sampled_from(STEPS), st.sampled_from([None, *ASKING.values()])),
+        min_size=1,
+        max_size=25,
     )
-
-
-def test_asvs_6_3_8_no_time_tells_known_from_unknown(
-    serve: Callable[..., Stopwatch], attack: Callable[[str], Attack]
+)
+def test_asvs_6_3_8_no_series_of_requests_tells_known_from_unknown(
+    shop: Callable[[], tuple[Standing, Customers]], attack: Begin, script: Script
 ) -> None:
-    """OWASP ASVS 5.0, 6.3.8: response times, though to send a code takes 400 ms.
+    """OWASP ASVS 5.0, 6.3.8: statuses, bytes, headers, signals, and the work behind them.
 
-    Sent are requests for a code of either purpose, and then guesses at those codes.
+    Store and limiter are asked for the same things in the same order, whatever was delivered in
+    between.
     """
-    stopwatch = serve()
-    timing = attack("enumeration: response times under gunicorn, medians within 5 ms")
-    for path in ("/otp/generate", "/otp/pre-register", "/otp/verify"):
-        for gap in gaps(stopwatch, path, rounds=25):
-            timing.tried(abs(gap) > TOLERANCE)
-    assert timing.failed(tries=6)
+    telling = attack("enumeration: series of requests, for a known and an unknown identifier")
+    known = play(shop()[0], script, ADA)
+    for who in (BOB, OFF):
+        unknown = play(shop()[0], script, who)
+        for ours, theirs in zip(known, unknown, strict=True):
+            telling.tried(ours != theirs)
+        assert known == unknown
+    assert telling.failed(tries=0)
 
 
-def test_with_inline_delivery_the_time_tells(serve: Callable[..., Stopwatch]) -> None:
-    """Not prevented: who delivers within the request tells by its time whom he knows.
+def leave(standing: Standing, state: str, who: str, route: str) -> list[str]:
+    """Bring an identifier into a state, and return the codes that were sent."""
+    if state == "nobody has asked":
+        return []
+    api = Api(standing.app.test_client())
+    ask = {"verify": "generate", "authenticate": "generate", "register": "pre_register"}
+    with Outbox(standing.app) as outbox:
+        getattr(api, ask.get(route, "start"))(who)
+        if state != "a code is on its way":
+            standing.jobs.run()
+        if state == "a code was used" and outbox.messages:
+            assert getattr(api, route)(outbox.last.otp, who).status_code == 200
+    return outbox.codes_to(who)
 
-    This shows as well that the stopwatch would see it.
+
+@pytest.mark.parametrize("guess", ["123456", "1" * 20, "not a code"])
+@pytest.mark.parametrize("route", GUESSING)
+def test_asvs_6_3_8_the_work_of_a_guess_is_the_same_whatever_it_could_hit(
+    shop: Callable[[], tuple[Standing, Customers]], attack: Begin, route: str, guess: str
+) -> None:
+    """OWASP ASVS 5.0, 6.3.8: with a live code and without, with an account and without.
+
+    Nobody is looked up, so a slow table tells nothing, either.
     """
-    gap, _ = gaps(serve(FLASK_OTP_AUTH_DELIVERY="inline"), "/otp/generate", rounds=3)
-    assert gap > 0.3
+    states = ("nobody has asked", "a code is on its way", "a code is live", "a code was used")
+    telling = attack("enumeration: the work of a guess, by what there is to be hit")
+    works = set()
+    for state in states:
+        for who in (ADA, BOB, OFF):
+            standing, customers = shop()
+            sent = leave(standing, state, who, route)
+            standing.work()
+            customers.calls.clear()
+            wrong_one = wrong(guess) if guess in sent else guess
+            answer = getattr(Api(standing.app.test_client()), route)(wrong_one, who)
+            assert answer.status_code == 400
+            works.add((shape(answer)[1], *standing.work()))
+            telling.tried(len(works) > 1 or customers.calls != [])
+    assert telling.failed(tries=12)

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from attacks import Attack
-from conftest import ADA, BOB, Api, Watched, bearer, wrong
+from attacks import Begin, Watched
+from fakes import ADA, BOB, Api, bearer, wrong
 from flask import Flask
 
-import flask_otp_auth
-from flask_otp_auth import errors, signals
+from flask_otp_auth import signals
 from flask_otp_auth.testing import Outbox
 
 
@@ -18,11 +17,8 @@ def everything_once(watched: Watched) -> Iterator[tuple[str, str]]:
     """Go through every flow, rightly and wrongly; yield secrets, each with what it is."""
     app, otp_auth = watched.app, watched.otp_auth
     api = Api(app.test_client())
-    with Outbox(app) as outbox:
-        yield "identifier", ADA
-        yield "identifier", BOB
-        yield "identifier", "ada@"
-        yield "identifier", "bob@"
+    with Outbox(app, alone=False) as outbox:
+        yield from (("identifier", who) for who in (ADA, BOB, "ada@", "bob@"))
         yield "challenge", api.generate().get_json()["challenge"]
         api.generate()
         api.generate(BOB)
@@ -35,6 +31,10 @@ def everything_once(watched: Watched) -> Iterator[tuple[str, str]]:
         yield "token", token.rsplit(".", 1)[1]
         fresh = api.refresh(token).get_json()["token"]
         yield "token", fresh
+        yield "challenge", api.start(BOB).get_json()["challenge"]
+        yield "code", outbox.last.otp
+        joining = api.finish(outbox.last.otp, BOB)
+        yield "token", joining.get_json()["token"]
         api.pre_register()
         yield "code", outbox.last.otp
         registration = api.register(outbox.last.otp).get_json()["token"]
@@ -46,15 +46,17 @@ def everything_once(watched: Watched) -> Iterator[tuple[str, str]]:
         api.refresh(f"{token}x")
         visitor = app.test_client()
         visitor.post("/auth/session", headers=bearer(fresh))
+        visitor.get("/auth/sign-ins")
+        visitor.delete("/auth/sign-ins")
         visitor.delete("/auth/session")
         api.revoke(token)
         with app.app_context():
             otp_auth.revoke_all("customer", 1)
         watched.store.reachable = False
-        api.verify("123456")
+        api.verify("1234567890")
         watched.store.reachable = True
         watched.limits.reachable = False
-        api.verify("123456")
+        api.verify("1234567890")
         watched.limits.reachable = True
         api.client.post("/auth/customer/otp/verify", data=f'{{"identifier": "{ADA}"')
         api.verify("123456", f"{ADA}\r\n")
@@ -67,16 +69,23 @@ def deliver_badly(sender: Flask, otp: str, identifier: str, **_: Any) -> None:
 
 
 @pytest.fixture
-def leaky(make_watched: Callable[..., Watched]) -> Iterator[Watched]:
+def watched(make_watched: Callable[..., Watched]) -> Watched:
+    """A watched shop with codes so long that nothing looks like one by chance."""
+    return make_watched(OTP_AUTH_DIGITS=10)
+
+
+@pytest.fixture
+def leaky(watched: Watched) -> Iterator[Watched]:
     """A watched shop whose mailer fails and says why."""
-    watched = make_watched()
-    signals.otp_generated.connect(deliver_badly, watched.app)
+    for signal in (signals.otp_generated, signals.pre_register_otp_generated):
+        signal.connect(deliver_badly, watched.app)
     yield watched
-    signals.otp_generated.disconnect(deliver_badly, watched.app)
+    for signal in (signals.otp_generated, signals.pre_register_otp_generated):
+        signal.disconnect(deliver_badly, watched.app)
 
 
 def test_asvs_16_2_5_no_log_holds_a_secret(
-    leaky: Watched, caplog: pytest.LogCaptureFixture, attack: Callable[[str], Attack]
+    leaky: Watched, caplog: pytest.LogCaptureFixture, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 16.2.5 and 14.2.1: every logger of every library, at DEBUG."""
     caplog.set_level(logging.DEBUG)
@@ -87,34 +96,35 @@ def test_asvs_16_2_5_no_log_holds_a_secret(
     assert "deliver_badly raised OSError" in caplog.text
     searching = attack("leaks: codes, tokens and identifiers in logs at DEBUG")
     for record in caplog.records:
-        told = f"{record.getMessage()} {record.args} {record.exc_text}"
+        told = f"{record.getMessage()} {record.args} {record.exc_text} {record.exc_info}"
         for _, secret in secrets:
             searching.tried(secret in told)
-    assert searching.failed(tries=200)
+    assert searching.failed(tries=400)
 
 
 def test_asvs_14_2_1_no_stored_key_or_value_holds_a_secret(
-    make_watched: Callable[..., Watched], attack: Callable[[str], Attack]
+    watched: Watched, attack: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """OWASP ASVS 5.0, 6.5.2 and 14.2.1: what is kept tells nobody's address and no code.
+    """OWASP ASVS 5.0, 6.5.2 and 14.2.1: what is kept tells nobody's address and no code."""
+    stored: set[str] = set()
 
-    The ids of challenges are in values, sealed but readable: without the code they open nothing.
-    """
-    watched = make_watched()
-    secrets = [secret for kind, secret in everything_once(watched) if kind != "challenge"]
-    stored = [*watched.store.written, *watched.store.written.values(), *watched.limits.events]
+    def keep(verb: Callable[..., Any]) -> Callable[..., Any]:
+        def kept(*args: Any, **kwargs: Any) -> Any:
+            stored.update(map(str, (*args, *kwargs.values())))
+            return verb(*args, **kwargs)
+
+        return kept
+
+    for name in ("put", "mark"):
+        monkeypatch.setattr(watched.store, name, keep(getattr(watched.store, name)))
+    secrets = [secret for _, secret in everything_once(watched)]
+    stored.update(map(str, watched.limits.events))
     assert len(stored) > 40
     searching = attack("leaks: codes, tokens and identifiers in stored keys and values")
     for text in stored:
         for secret in secrets:
-            # Six digits may stand in a time or in a digest by chance; then between others.
-            searching.tried(secret in text and not (secret.isdigit() and _is_inside(secret, text)))
-    assert searching.failed(tries=500)
-
-
-def _is_inside(digits: str, text: str) -> bool:
-    before, _, after = text.partition(digits)
-    return (before[-1:] + after[:1]).isalnum()
+            searching.tried(secret in text)
+    assert searching.failed(tries=400)
 
 
 def reachable(root: object) -> Iterator[object]:
@@ -135,47 +145,23 @@ def reachable(root: object) -> Iterator[object]:
             waiting += getattr(one, "__dict__", {}).values()
 
 
-def test_asvs_16_2_5_no_repr_holds_a_secret(
-    make_watched: Callable[..., Watched], attack: Callable[[str], Attack]
-) -> None:
+def test_asvs_16_2_5_no_repr_holds_a_secret(watched: Watched, attack: Begin) -> None:
     """OWASP ASVS 5.0, 16.2.5: whatever a debugger or an error tracker prints of our objects."""
-    watched = make_watched()
     state = watched.app.extensions["otp_auth"]
     with Outbox(watched.app) as outbox, watched.app.app_context():
         issued = watched.otp_auth.generate("customer", ADA)
-        otp = outbox.last.otp
-        subject = flask_otp_auth.challenges.Subject("customer", "login", ADA)
-        token = watched.otp_auth.verify("customer", ADA, otp)
+        watched.otp_auth.pre_register("customer", BOB)
+        message, other = outbox
+        token = watched.otp_auth.verify("customer", ADA, message.otp)
         claims, _ = state.credentials.identify(token, ())
-    objects = [*reachable(state), *reachable([issued, subject, claims])]
+    objects = [*reachable(state), *reachable([issued, claims])]
     assert len(objects) > 25
-    secrets = (otp, ADA, token, claims.jti, issued.challenge, watched.app.config["SECRET_KEY"])
+    key = watched.app.config["SECRET_KEY"]
+    secrets = (message.otp, other.otp, ADA, str(token), claims.jti, claims.sid, issued.challenge)
     searching = attack("leaks: secrets in what objects print of themselves")
-    for one in objects:
-        for secret in secrets:
-            searching.tried(secret in repr(one) or secret in str(one))
+    for one in (*objects, token):
+        for secret in (*secrets, key):
+            searching.tried(secret in repr(one))
+    for one in (message, other):
+        searching.tried(one.otp in repr(one))
     assert searching.failed(tries=150)
-
-
-def test_asvs_16_5_1_no_error_holds_what_was_sent(
-    app: Flask, outbox: Outbox, attack: Callable[[str], Attack]
-) -> None:
-    """OWASP ASVS 5.0, 16.5.1: answers and exceptions are fixed texts."""
-    api = Api(app.test_client())
-    marker = "zq7marker"
-    echoing = attack("leaks: what was sent, in the text of errors")
-    for answer in (
-        api.verify("123456", f"{marker}@"),
-        api.verify(marker),
-        api.verify(marker * 20),
-        api.verify("123456", challenge=marker * 8),
-        api.verify({marker: marker}),
-        api.refresh(marker),
-        Api(app.test_client(), actor_type=marker).generate(),
-        app.test_client().post("/auth/customer/otp/verify", data=f'{{"{marker}": NaN}}'),
-    ):
-        assert answer.status_code >= 400
-        echoing.tried(marker in answer.text or marker in str(answer.headers))
-    for name in ("InvalidData", "InvalidIdentifier", "InvalidOTP", "Unauthorized", "NotFound"):
-        echoing.tried(marker in str(getattr(errors, name)()))
-    assert echoing.failed(tries=13)

@@ -1,0 +1,10 @@
+"""``flask otp``: what an operator asks for on the command line, one file per group of commands."""
+
+from flask.cli import AppGroup
+
+from .audit import audit_id
+from .policy import print_policy
+
+otp: AppGroup = AppGroup("otp", help="One-time codes: policy and audit.")
+otp.add_command(print_policy)
+otp.add_command(audit_id)

@@ -1,0 +1,1 @@
+"""Core: the rules and records that know neither Flask nor requests."""

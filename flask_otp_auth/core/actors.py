@@ -1,0 +1,276 @@
+"""Actor types: who signs in, where such accounts are found, and what is special to them.
+
+What an app's store returns is checked here, once, so that a store that is no store (``async def``
+finders, a list in place of an actor) ends in an error and never in a sign-in.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+from ..errors import ConfigError, InvalidData, NotFound
+from .identifiers import Canonicaliser, IdentifierSpec, canonicaliser
+from .settings import Settings, overrides
+from .store_checks import check_store, class_name, described, is_async, refuse_awaitable
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+#: Names that routes of the blueprint have in the place of an actor type; those with a dot
+#: (``openapi.json``, ``.well-known``) are none anyway.
+RESERVED_NAMES = frozenset({"token", "session", "sign-ins", "static"})
+
+#: Who may register: everybody, nobody, or whom a function lets through.
+SignUp = Literal["open", "closed"] | Callable[[str], bool]
+
+
+class ActorStore(Protocol):
+    """Where an app finds the accounts of one actor type.
+
+    It may also have ``is_active(actor)``, which counts in place of the actor's own ``is_active``,
+    and for pages ``create(identifier, fields)``, which returns the new actor or raises
+    :class:`~flask_otp_auth.errors.DuplicateError`.
+    """
+
+    def find_by_identifier(self, identifier: str) -> Any | None:
+        """Return the actor with that canonical identifier, or ``None``."""
+
+    def find_by_id(self, actor_id: str) -> Any | None:
+        """Return the actor with that id, or ``None``."""
+
+
+def actor_id(actor: Any) -> str:
+    """Return an actor's id: ``get_id()`` where it has one (Flask-Login), else ``id``.
+
+    :raises TypeError: if it has no id, or one that is ``None`` or empty.
+    """
+    own = None if isinstance(actor, type) else _own_id(actor)
+    refuse_awaitable(own, f"{class_name(actor)}.get_id")
+    # Flask-Login's UserMixin makes the text "None" of an id that the database has yet to give.
+    if own is None or str(own) in ("", "None"):
+        raise TypeError(f"an actor must have an id; this {class_name(actor)} has none (yet)")
+    return str(own)
+
+
+def _own_id(actor: Any) -> Any:
+    try:
+        return actor.get_id() if hasattr(actor, "get_id") else actor.id
+    except (AttributeError, NotImplementedError):  # UserMixin raises the other
+        return None
+
+
+def is_active(actor: Any) -> bool:
+    """Tell whether an actor may sign in: its ``is_active``, if it has one.
+
+    :raises TypeError: if ``is_active`` is a coroutine function, whose answer is always true.
+    """
+    active = getattr(actor, "is_active", True)
+    # In old models it is a method, and a method itself is always true.
+    answer = active() if callable(active) else active
+    refuse_awaitable(answer, f"{class_name(actor)}.is_active")
+    return bool(answer)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ActorTypeSpec:
+    """An actor type as an app registers it; :meth:`resolve` makes an :class:`ActorType` of it.
+
+    :ivar identifier: what ``identifier=`` was.
+    :ivar overrides: settings that differ from the app's, by field name.
+    """
+
+    name: str
+    store: ActorStore
+    identifier: IdentifierSpec
+    sign_up: SignUp
+    overrides: Mapping[str, Any]
+
+    @classmethod
+    def build(
+        cls,
+        name: str,
+        store: ActorStore,
+        identifier: IdentifierSpec = "email",
+        sign_up: SignUp = "open",
+        given: Mapping[str, Any] | None = None,
+    ) -> "ActorTypeSpec":
+        """Check and make an actor type.
+
+        :param given: settings that differ from the app's, as they are given to ``add_actor_type``.
+        :raises ConfigError: if anything about it can't work.
+        """
+        _check_name(name)
+        check_store(name, store)
+        canonicaliser(identifier)  # refuses what it is not, and says so if its package is missing
+        if not (sign_up in ("open", "closed") or callable(sign_up)):
+            raise ConfigError(f'sign_up= must be "open", "closed" or a callable, not {sign_up!r}')
+        if is_async(sign_up):
+            raise ConfigError("sign_up= must be a plain function, not async def")
+        return cls(name, store, identifier, sign_up, overrides(given or {}))
+
+    def resolve(
+        self, settings: Settings, *, special_use: Callable[[], bool], moving: bool = True
+    ) -> "ActorType":
+        """Return the type as an app's settings have it.
+
+        :param special_use: as in :func:`~flask_otp_auth.core.identifiers.canonicaliser`.
+        :param moving: whether the windows of limits move (see :meth:`Settings.load`).
+        :raises ConfigError: if its own settings contradict the app's.
+        """
+        own = replace(settings, **self.overrides)
+        if "ttl" in self.overrides:
+            own = own.fitted(self.overrides)
+        if faults := own.type_faults(moving):
+            raise ConfigError(*(f"actor type {self.name}: {fault}" for fault in faults))
+        form = canonicaliser(self.identifier, own.phone_region, special_use=special_use)
+        return ActorType(self.name, self.store, self.sign_up, form, own)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ActorType:
+    """One actor type of one app.
+
+    :ivar canonicaliser: brings an identifier into its canonical form.
+    :ivar settings: the app's settings with the type's own in place.
+    """
+
+    name: str
+    store: ActorStore
+    sign_up: SignUp
+    canonicaliser: Canonicaliser
+    settings: Settings
+
+    def canonical(self, identifier: str) -> str:
+        """Return the identifier's canonical form.
+
+        :raises InvalidIdentifier: if it is not valid for this actor type.
+        """
+        if not isinstance(identifier, str):
+            raise InvalidData("identifier must be a string.")
+        return self.canonicaliser(identifier)
+
+    def find_by_identifier(self, identifier: str) -> Any | None:
+        """Return the active actor with that canonical identifier, or ``None``.
+
+        :raises TypeError: if the store returns anything but an actor or ``None``.
+        """
+        return self._if_active(self.find_including_inactive(identifier))
+
+    def find_including_inactive(self, identifier: str) -> Any | None:
+        """Return the actor with that canonical identifier, even an inactive one, or ``None``.
+
+        A deactivated user must not be able to register again.
+
+        :raises TypeError: as :meth:`find_by_identifier`.
+        """
+        found = self.store.find_by_identifier(identifier)
+        return self._checked(found, "find_by_identifier")
+
+    def find_by_id(self, wanted: str) -> Any | None:
+        """Return the active actor with that id, or ``None``.
+
+        :raises TypeError: as :meth:`find_by_identifier`.
+        """
+        return self._if_active(self._checked(self.store.find_by_id(wanted), "find_by_id"))
+
+    def is_active(self, actor: Any) -> bool:
+        """Tell whether an actor may sign in: what the store says, else the actor's ``is_active``.
+
+        :raises TypeError: if the answer is a coroutine, which is always true.
+        """
+        ask = getattr(self.store, "is_active", None)
+        if not callable(ask):
+            return is_active(actor)
+        answer = ask(actor)
+        refuse_awaitable(answer, f"{class_name(self.store)}.is_active()")
+        return bool(answer)
+
+    def may_sign_up(self, identifier: str) -> bool:
+        """Tell whether somebody new with that canonical identifier may register.
+
+        :raises TypeError: if the app's function returns a coroutine, which is always true.
+        """
+        if not callable(self.sign_up):
+            return self.sign_up == "open"
+        answer = self.sign_up(identifier)
+        refuse_awaitable(answer, f"sign_up= of actor type {self.name!r}")
+        return bool(answer)
+
+    def _if_active(self, actor: Any | None) -> Any | None:
+        return actor if actor is not None and self.is_active(actor) else None
+
+    def _checked(self, found: Any, method: str) -> Any:
+        if found is None:
+            return None
+        place = f"{class_name(self.store)}.{method}()"
+        refuse_awaitable(found, place)
+        try:
+            actor_id(found)
+        except TypeError:
+            raise TypeError(
+                f"{place} must return an actor (an object with an id that is not empty) or None, "
+                f"not {described(found)}"
+            ) from None
+        return found
+
+
+class ActorRegistry:
+    """The actor types of one app, as its settings have them.
+
+    :param types: what is registered, by name. The types that are there now are fixed for this
+        app; names that are added later become visible.
+    :param special_use: tells whether e-mail domains such as ``.test`` are taken; asked at each
+        use, as ``app.testing`` may be set late.
+    :param moving: whether the windows of limits move (see :meth:`Settings.load`).
+    :raises ConfigError: with every contradiction between the types' own settings and the app's.
+    """
+
+    def __init__(
+        self,
+        types: Mapping[str, ActorTypeSpec],
+        settings: Settings,
+        *,
+        special_use: Callable[[], bool] = lambda: False,
+        moving: bool = True,
+    ) -> None:
+        self._types = types
+        self._settings = settings
+        self._special_use = special_use
+        self._moving = moving
+        self._resolved: dict[str, ActorType] = {}
+        faults: list[str] = []
+        for name in tuple(types):
+            try:
+                self.get(name)
+            except ConfigError as error:
+                faults += error.faults
+        if faults:
+            raise ConfigError(*faults)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all registered types."""
+        return tuple(dict.fromkeys((*self._resolved, *self._types)))
+
+    def get(self, name: str) -> ActorType:
+        """Return an actor type.
+
+        :raises NotFound: if it is not registered.
+        :raises ConfigError: if it was added after ``init_app`` and contradicts the app's settings.
+        """
+        resolved = self._resolved.get(name)
+        if resolved is None:
+            spec = self._types.get(name)
+            if spec is None:
+                raise NotFound
+            # Of two threads that resolve a name at the same time, the first one's counts.
+            own = spec.resolve(self._settings, special_use=self._special_use, moving=self._moving)
+            resolved = self._resolved.setdefault(name, own)
+        return resolved
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigError(f"an actor type is 1 to 64 letters, digits, - or _, not {name!r}")
+    if name in RESERVED_NAMES:
+        raise ConfigError(f"{name!r} is the name of a route, so it can't be an actor type")

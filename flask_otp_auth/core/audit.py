@@ -1,0 +1,73 @@
+"""The audit log: one line for each decision, with no code and no identifier in it.
+
+Lines are JSON on the logger ``flask_otp_auth.audit`` at level INFO. An identifier stands in them
+as a keyed hash: whoever holds the key can find one person's events, and whoever holds only the
+log can't tell whose they are.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from blinker import NamedSignal
+
+from .crypto import KeyHasher
+from .events import Emit
+
+logger: logging.Logger = logging.getLogger("flask_otp_auth.audit")
+
+#: What a line may say besides the event; anything else that a signal carries stays out.
+_LOGGED_FIELDS = (
+    "actor_type",
+    "purpose",
+    "reason",
+    "method",
+    "actor_id",
+    "new_device",
+    "endpoint",
+    "address",
+    "limit",
+    "attempts",
+)
+
+
+class Audit:
+    """Writes a line for each signal, then sends it on.
+
+    :param emit: sends signals to their handlers.
+    :param hasher: hides the identifiers.
+    """
+
+    def __init__(self, emit: Emit, hasher: KeyHasher) -> None:
+        self._emit = emit
+        self._hasher = hasher
+
+    def __call__(self, signal: NamedSignal, **arguments: object) -> None:
+        """Log ``signal`` and send it."""
+        self.write(signal, arguments)
+        self._emit(signal, **arguments)
+
+    def write(self, signal: NamedSignal, arguments: Mapping[str, Any]) -> None:
+        """Log ``signal`` alone, for what sends it in another way."""
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("%s", json.dumps(self._line(signal, arguments)))
+
+    def _line(self, signal: NamedSignal, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        line = {"event": signal.name.replace("-", "_")}
+        line |= {name: arguments[name] for name in _LOGGED_FIELDS if name in arguments}
+        identifier = arguments.get("identifier")
+        if identifier is not None:
+            # A purpose of the app's own has no actor type.
+            actor_type = arguments.get("actor_type") or ""
+            line["identifier"] = audit_ids(self._hasher, actor_type, identifier)[0]
+        return line
+
+
+def audit_ids(hasher: KeyHasher, actor_type: str, identifier: str) -> list[str]:
+    """Return how the log names an identifier under each key, the newest first.
+
+    :param actor_type: empty for a purpose of the app's own.
+    :param identifier: in canonical form.
+    """
+    return hasher.digests("audit", actor_type, identifier)

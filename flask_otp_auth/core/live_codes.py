@@ -1,0 +1,169 @@
+"""Live codes: stored by the job that sends them, compared without being used, used once.
+
+A code is kept as a digest in the pointer to its lane's newest codes, and as the right to use it,
+a key that exactly one caller can take. So a storage that forgets can only refuse.
+"""
+
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..storage.base import Store
+from . import codes
+from .crypto import KeyHasher, Keys, Sealer, is_expired
+from .lanes import Lanes, kind, store_key
+from .purposes import GRACE
+from .scopes import Scope
+from .settings import Settings
+
+#: How many of a lane's codes can be used: the newest two, as one mail may overtake another.
+NEWEST = 2
+
+#: Seconds that a code is remembered after its end, to tell "expired" from "unknown".
+EXPIRED_RETENTION = 60
+
+
+class Rejected(Exception):
+    """A code is not accepted.
+
+    :ivar reason: why, as handlers of ``otp_rejected`` are told.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class NothingLive(Rejected):
+    """A code is not accepted, and there was none that a guess could have hit."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SentCode:
+    """What is kept of a code that was sent.
+
+    :ivar key: its right: whoever takes it has used the code. It ends in the code's id.
+    :ivar digest: an HMAC over the code and all that it is bound to.
+    :ivar deadline: seconds since the epoch.
+    """
+
+    scope: Scope
+    key: str
+    digest: str
+    deadline: float
+
+    @property
+    def id(self) -> str:
+        """The code's id: 128 random bits in hex."""
+        return self.key.rpartition(":")[2]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Match:
+    """A code that was right and has yet to be used.
+
+    :ivar lane: the newest codes of its lane, which end with it.
+    """
+
+    code: SentCode
+    long: bool
+    lane: Sequence[SentCode]
+
+
+class LiveCodes:
+    """The codes of one app."""
+
+    def __init__(self, store: Store, keys: Keys, lanes: Lanes) -> None:
+        self._store = store
+        self._lanes = lanes
+        self._digest_keys = keys.digests
+        self._hasher = KeyHasher(keys.names)
+        self._sealer = Sealer(keys.seals, "codes")
+        # Unsealed where there is no pointer, or a guess at nothing would take less time.
+        self._no_pointer = self._sealer.dumps(0, ("", "0" * 64, 0))
+
+    def put(self, scope: Scope, code: str, *, long: bool, ttl: int, alone: bool = False) -> float:
+        """Store a code as one of its lane's newest.
+
+        :param ttl: seconds until it expires.
+        :param alone: whether it is the lane's only one, so that no earlier one is looked up.
+        :returns: its deadline, seconds since the epoch.
+        :raises Unavailable: if the store can't be reached; then the code must not be sent.
+        """
+        deadline = time.time() + ttl
+        tag, pointer = self._pointers(scope, long=long)[0]
+        code_id = secrets.token_hex(16)
+        key = store_key(tag, code_id)
+        digest = codes.digest(self._digest_keys[-1], scope, code_id, code)
+        (lane,) = [[]] if alone else self._newest((scope,), long=long)
+        kept = [SentCode(scope, key, digest, deadline), *lane[: NEWEST - 1]]
+        last = max(each.deadline for each in kept) + EXPIRED_RETENTION
+        entries = [(each.key, each.digest, each.deadline) for each in kept]
+        # The pointer comes last, as some storages write one item after the other.
+        items = {key: "1", pointer: self._sealer.dumps(last, *entries)}
+        self._store.put(items, int(last - time.time()) + 1)
+        return deadline
+
+    def match(self, scopes: Sequence[Scope], code: str, *, long: bool) -> Match:
+        """Compare a code with the two newest live ones, without using it.
+
+        The work is the same whether there are any or not.
+
+        :param scopes: what the code may be good for; those that come first go before the others.
+        :raises Rejected: if it is not right; :class:`NothingLive` if none could have been.
+        :raises Unavailable: if the store can't be reached.
+        """
+        lanes = self._newest(scopes, long=long)
+        known = [each for lane in lanes for each in lane]
+        live = [each for each in known if not is_expired(each.deadline)][:NEWEST]
+        nothing = SentCode(scopes[0], "", "0" * 64, 0)
+        hits = [self._is_right(each, code) for each in [*live, nothing, nothing][:NEWEST]]
+        for each, hit in zip(live, hits, strict=False):
+            if hit:
+                return Match(each, long, next(lane for lane in lanes if each in lane))
+        if live:
+            raise Rejected("wrong")
+        raise NothingLive("expired" if known else "unknown")
+
+    def _is_right(self, each: SentCode, code: str) -> bool:
+        digests = [codes.digest(key, each.scope, each.id, code) for key in self._digest_keys]
+        return codes.matches(digests, each.digest)
+
+    def use(self, match: Match, settings: Settings) -> bool:
+        """Use a code up; true for exactly one caller.
+
+        The other codes of its lane end with it, the lane's window opens, and there is room for
+        one code more.
+
+        :raises Unavailable: if the store can't be reached.
+        """
+        scope = match.code.scope
+        others = [each.key for each in match.lane if each is not match.code]
+        # With the pointer gone, later guesses know that nothing is live.
+        pointers = [key for _, key in self._pointers(scope, long=match.long)]
+        window = self._lanes.window(scope, long=match.long)
+        won, *_ = self._store.take(match.code.key, *others, *pointers, window)
+        if won and scope.purpose != GRACE:
+            self._lanes.leave_credit(scope, settings)
+        return won
+
+    def _newest(self, scopes: Iterable[Scope], *, long: bool) -> list[list[SentCode]]:
+        """Return what is known of each scope's codes, the newest first; one look-up."""
+        named = [(scope, self._pointers(scope, long=long)) for scope in scopes]
+        values = iter(self._store.peek(*(key for _, each in named for _, key in each)))
+        lanes = []
+        for scope, pointers in named:
+            lane = [code for _ in pointers for code in self._read(scope, next(values))]
+            lanes.append(sorted(lane, key=lambda code: code.deadline, reverse=True)[:NEWEST])
+        return lanes
+
+    def _read(self, scope: Scope, value: str | None) -> list[SentCode]:
+        entries = self._sealer.loads(self._no_pointer if value is None else value) or []
+        return [SentCode(scope, key, digest, deadline) for key, digest, deadline in entries]
+
+    def _pointers(self, scope: Scope, *, long: bool) -> list[tuple[str, str]]:
+        """Return tag and key of the lane's pointer under each secret key, the newest first."""
+        tags = self._hasher.digests("owner", *scope.owner)
+        names = self._hasher.digests("newest", scope.purpose, scope.bound, kind(long))
+        return [(tag, store_key(tag, name)) for tag, name in zip(tags, names, strict=True)]

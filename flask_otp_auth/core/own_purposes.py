@@ -1,0 +1,194 @@
+"""Purposes of an app's own: to prove an address, or to confirm one action."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import ConfigError, InvalidData
+from .identifiers import Canonicaliser, IdentifierSpec, canonicaliser
+from .purposes import GRACE, PURPOSES
+from .settings import Settings, overrides
+from .validators import DAY, seconds
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+#: Seconds that a code may live which confirms an action, and one that only confirms an address
+#: (NIST SP 800-63A-4, section 3.8).
+MAX_TTL, MAX_ADDRESS_TTL = 600, DAY
+
+#: Settings of sign-ins and registrations, which follow no code of a purpose of the app's own.
+_OF_ACTORS = frozenset(
+    {
+        "actor_limits",
+        "grace_ttl",
+        "max_sign_ins",
+        "registration_token_ttl",
+        "session_ttl",
+        "token_ttl",
+    }
+)
+
+
+def check_name(name: object) -> None:
+    """Refuse what is no name of a purpose of the app's own.
+
+    :raises ConfigError: if it is one of ours, or has characters that no name has.
+    """
+    ours = (*PURPOSES, GRACE)
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in ours:
+        raise ConfigError(
+            "a purpose is 1 to 64 letters, digits, - or _, and none of "
+            f"{', '.join(ours)}, not {name!r}"
+        )
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class OwnPurposeSpec:
+    """A purpose as an app registers it.
+
+    :ivar identifier: what the codes are sent to; ``None`` for whatever the text looks like.
+    :ivar ttl: seconds that a code lives; ``None`` for the app's setting.
+    :ivar overrides: settings that differ from the app's, by field name.
+    """
+
+    name: str
+    identifier: IdentifierSpec | None = None
+    ttl: int | None = None
+    overrides: Mapping[str, Any] | None = None
+
+    @classmethod
+    def build(
+        cls,
+        name: str,
+        identifier: IdentifierSpec,
+        ttl: object,
+        confirms_address_only: bool,
+        given: Mapping[str, Any],
+    ) -> "OwnPurposeSpec":
+        """Check and make a purpose.
+
+        :raises ConfigError: if anything about it can't work.
+        """
+        check_name(name)
+        canonicaliser(identifier)  # refuses what can't be one
+        return cls(
+            name, identifier, _checked_ttl(ttl, confirms_address_only), _checked_overrides(given)
+        )
+
+    def resolve(
+        self, settings: Settings, *, special_use: Callable[[], bool], moving: bool
+    ) -> "OwnPurpose":
+        """Return the purpose as an app's settings have it.
+
+        :raises ConfigError: if its own settings contradict the app's.
+        """
+        given = dict(self.overrides or {})
+        if self.ttl is not None:
+            given["ttl"] = self.ttl
+        own = replace(settings, **given).fitted(given)
+        if faults := own.type_faults(moving):
+            raise ConfigError(*(f"purpose {self.name}: {fault}" for fault in faults))
+        form = self._form(own.phone_region, special_use)
+        return OwnPurpose(self.name, form, own)
+
+    def _form(self, region: str | None, special_use: Callable[[], bool]) -> Canonicaliser:
+        if self.identifier is not None:
+            return canonicaliser(self.identifier, region, special_use=special_use)
+
+        def either(text: str) -> str:
+            spec = "email" if "@" in text else "phone"
+            return canonicaliser(spec, region, special_use=special_use)(text)
+
+        return either
+
+
+def _checked_overrides(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    if useless := sorted(_OF_ACTORS.intersection(given)):
+        names = ", ".join(useless)
+        raise ConfigError(f"a purpose has no sign-ins, so it can't have {names} of its own")
+    return overrides(given)
+
+
+def _checked_ttl(ttl: object, confirms_address_only: bool) -> int | None:
+    if ttl is None:
+        return None
+    longest = MAX_ADDRESS_TTL if confirms_address_only else MAX_TTL
+    try:
+        checked: int = seconds(1, longest)(ttl)
+    except ValueError as error:
+        hint = "" if confirms_address_only else "; with confirms_address_only=True up to a day"
+        raise ConfigError(f"ttl= {error}{hint}") from None
+    return checked
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class OwnPurpose:
+    """A purpose of one app.
+
+    :ivar settings: the app's settings with the purpose's own in place.
+    """
+
+    name: str
+    canonicaliser: Canonicaliser
+    settings: Settings
+
+    def canonical(self, identifier: str) -> str:
+        """Return the identifier's canonical form.
+
+        :raises InvalidIdentifier: if it is not valid for this purpose.
+        """
+        if not isinstance(identifier, str):
+            raise InvalidData("identifier must be a string.")
+        return self.canonicaliser(identifier)
+
+
+class OwnPurposeRegistry:
+    """The purposes of one app; those that nobody registered have the app's settings.
+
+    :param specs: what is registered, by name. The purposes that are there now are fixed for this
+        app; names that are added later become visible.
+    :param special_use: as in :func:`~flask_otp_auth.core.identifiers.canonicaliser`.
+    :param moving: whether the windows of limits move.
+    :raises ConfigError: with every contradiction between the purposes' own settings and the app's.
+    """
+
+    def __init__(
+        self,
+        specs: Mapping[str, OwnPurposeSpec],
+        settings: Settings,
+        special_use: Callable[[], bool] = lambda: False,
+        moving: bool = True,
+    ) -> None:
+        self._specs = specs
+        self._settings = settings
+        self._special_use = special_use
+        self._moving = moving
+        self._resolved: dict[str, OwnPurpose] = {}
+        self._unregistered: dict[str, OwnPurpose] = {}  # apart, as they may be registered yet
+        faults: list[str] = []
+        for name in tuple(specs):
+            try:
+                self.get(name)
+            except ConfigError as error:
+                faults += error.faults
+        if faults:
+            raise ConfigError(*faults)
+
+    def get(self, name: str) -> OwnPurpose:
+        """Return a purpose.
+
+        :raises ConfigError: if it was added after ``init_app`` and contradicts the app's settings.
+        """
+        found = self._resolved.get(name)
+        if found is None and name in self._specs:
+            # Of two threads that resolve a name at the same time, the first one's counts.
+            found = self._resolved.setdefault(name, self._resolve(self._specs[name]))
+        if found is None:
+            found = self._unregistered.get(name)
+        if found is None:
+            found = self._unregistered.setdefault(name, self._resolve(OwnPurposeSpec(name)))
+        return found
+
+    def _resolve(self, spec: OwnPurposeSpec) -> OwnPurpose:
+        return spec.resolve(self._settings, special_use=self._special_use, moving=self._moving)

@@ -1,0 +1,243 @@
+"""Settings: read once per app, checked together, frozen.
+
+All faults are in one :class:`ConfigError`, so that a deployment is mended in one go.
+"""
+
+import difflib
+import re
+import reprlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ..errors import ConfigError
+from . import policy, validators
+from .keyset import SigningKey
+from .secret_keys import secret_faults
+from .validators import DAY, Limit
+
+PREFIX = "OTP_AUTH_"
+
+SYMMETRIC = ("HS256",)
+ALGORITHMS = (*SYMMETRIC, "ES256", "EdDSA", "RS256")
+
+#: Names that people bring from elsewhere, and what to set instead.
+_INSTEAD = {"max_attempts": ("verify_limits", "which counts every guess")}
+
+
+def _setting(check: validators.Check, default: Any, doc: str, *, per_type: bool = False) -> Any:
+    metadata = {"check": check, "doc": doc, "per_type": per_type}
+    return field(default=default, metadata=metadata)
+
+
+def _limit(default: str, doc: str) -> Any:
+    return _setting(validators.limit, validators.limit(default), doc, per_type=True)
+
+
+def _seconds(low: int, high: int, default: int, doc: str) -> Any:
+    return _setting(validators.seconds(low, high), default, f"{doc}, s", per_type=True)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Settings:
+    """The settings of one app; each field is ``OTP_AUTH_`` and its name in capitals.
+
+    A field's ``doc`` stands in the README's table; a field that is ``per_type`` can be
+    overridden in ``add_actor_type``. Durations are whole seconds.
+    """
+
+    storage_uri: str = _setting(
+        validators.storage_uri,
+        "sqlite:///<instance>/otp_auth.sqlite3",
+        "where codes and limits are kept",
+    )
+    sign_ins_uri: str | None = _setting(
+        validators.sign_ins_uri, None, "where sign-ins are kept; none: where codes are"
+    )
+    url_prefix: str = _setting(validators.url_prefix, "/auth", "where the blueprint is mounted")
+    digits: int = _setting(validators.whole(6, 10), 6, "length of a code, 6 to 10", per_type=True)
+    ttl: int = _seconds(1, 600, 300, "life of a code, 1 to 600")
+    grace_ttl: int = _seconds(1, 600, 60, "time to sign in once more after registering")
+    resend_interval: int = _seconds(
+        0, 300, 60, "one short code per lane in that time, at most half of the TTL"
+    )
+    send_limits: Limit = _limit("5/hour", "short codes per lane; used up, its codes are long")
+    verify_limits: Limit = _limit("20/day", "guesses at short codes per identifier, silent")
+    ip_generate_limits: Limit = _limit("100/hour", "requests for a code per address, 429")
+    ip_verify_limits: Limit = _limit("300/hour", "guesses per address, 429")
+    actor_limits: Limit = _limit("600/hour", "refreshes, sign-outs, sessions per actor, 429")
+    max_sign_ins: int = _setting(
+        validators.whole(1, 100), 32, "sign-ins of one actor, the oldest ends", per_type=True
+    )
+    global_send_limit: Limit = _limit("1000/hour", "codes to people who have no account")
+    global_failure_limit: Limit = _limit("1000/hour", "failures of all, after which codes are long")
+    max_guess_chance: float = _setting(
+        validators.chance, 1e-4, "greatest chance of a guesser per identifier and day"
+    )
+    require_challenge: bool = _setting(
+        validators.flag, False, "answers need the `challenge` that generate returned", per_type=True
+    )
+    always_return_success: bool = _setting(
+        validators.flag, True, "tell no caller which identifiers exist", per_type=True
+    )
+    warn_on_error: bool = _setting(
+        validators.flag, True, "log each suppressed code as a warning", per_type=True
+    )
+    delivery: str = _setting(
+        validators.choice("background", "inline"), "background", "`background` or `inline`"
+    )
+    delivery_retries: tuple[int, ...] = _setting(
+        validators.retries, (1, 5, 20), "delays before a failed delivery is tried again, s"
+    )
+    phone_region: str | None = _setting(
+        validators.region, None, "country of numbers without a country code; none: refused",
+        per_type=True,
+    )  # fmt: skip
+    phone_countries: tuple[str, ...] = _setting(
+        validators.regions, (), "the only countries that get codes; none: all", per_type=True
+    )
+    phone_lines: tuple[str, ...] = _setting(
+        validators.lines, ("mobile",), "the only lines: " + ", ".join(validators.LINES),
+        per_type=True,
+    )  # fmt: skip
+    token_ttl: int = _seconds(1, 30 * DAY, 3600, "life of a token")
+    session_ttl: int = _seconds(
+        1, 400 * DAY, 30 * DAY, "refreshing ends that long after the sign-in"
+    )
+    session_keep: tuple[str, ...] = _setting(
+        validators.session_keys, (), "keys of the session that a sign-in keeps"
+    )
+    registration_token_ttl: int = _seconds(1, DAY, 600, "life of a registration token")
+    token_algorithm: str = _setting(validators.choice(*ALGORITHMS), "HS256", ", ".join(ALGORITHMS))
+    token_keys: tuple[SigningKey, ...] = _setting(
+        validators.keys, (), "PEM keys for the other algorithms; the last one signs, all verify"
+    )
+    token_issuer: str = _setting(validators.issuer, "<app name>", "the `iss` of tokens")
+    token_leeway: int = _setting(
+        validators.seconds(0, 300), 10, "clock skew that tokens are forgiven, s"
+    )
+
+    @classmethod
+    def load(cls, config: Mapping[str, Any], *, moving: bool = True, **defaults: Any) -> "Settings":
+        """Read the settings from an app's configuration.
+
+        :param config: the app's configuration.
+        :param moving: whether the limiter's windows move.
+        :param defaults: values for settings that the configuration doesn't name.
+        :raises ConfigError: with every fault there is.
+        """
+        given = {name: value for name, value in config.items() if name.startswith(PREFIX)}
+        good, faults = checked(given, PREFIX, {item.name: item for item in fields(cls)})
+        settings = cls(**{**defaults, **good}).fitted(good)
+        faults += settings._contradictions(moving) if not faults else []
+        faults += secret_faults(config)
+        if faults:
+            raise ConfigError(*faults)
+        return settings
+
+    def fitted(self, given: Collection[str]) -> "Settings":
+        """Return the settings with a resend interval of at most half the life of a code.
+
+        :param given: names of the settings that somebody chose; a chosen interval is left as it is.
+        """
+        interval = min(self.resend_interval, self.ttl // 2)
+        return self if "resend_interval" in given else replace(self, resend_interval=interval)
+
+    def _contradictions(self, moving: bool) -> list[str]:
+        return [*self.type_faults(moving), *self._key_faults(), *self._storage_faults()]
+
+    def _key_faults(self) -> list[str]:
+        if (self.token_algorithm in SYMMETRIC) == bool(self.token_keys):
+            return [
+                "OTP_AUTH_TOKEN_KEYS goes with OTP_AUTH_TOKEN_ALGORITHM ES256, EdDSA or RS256, "
+                "which need it; HS256 takes its keys from SECRET_KEY"
+            ]
+        others = sorted({key.algorithm for key in self.token_keys} - {self.token_algorithm})
+        if not others:
+            return []
+        return [
+            f"OTP_AUTH_TOKEN_KEYS has keys for {', '.join(others)}, "
+            f"but OTP_AUTH_TOKEN_ALGORITHM is {self.token_algorithm}"
+        ]
+
+    def _storage_faults(self) -> list[str]:
+        if validators.scheme_of(self.storage_uri) != "memcached" or self.sign_ins_uri:
+            return []
+        return [
+            "OTP_AUTH_SIGN_INS_URI is needed with OTP_AUTH_STORAGE_URI memcached://: Memcached "
+            "forgets, and would sign people out; name a database or a Redis server there"
+        ]
+
+    def type_faults(self, moving: bool = True) -> list[str]:
+        """Return what contradicts itself among the settings that an actor type may override.
+
+        :param moving: whether the limiter's windows move.
+        """
+        faults = []
+        if self.token_ttl > self.session_ttl:
+            faults.append("OTP_AUTH_TOKEN_TTL must not be more than OTP_AUTH_SESSION_TTL")
+        if 2 * self.resend_interval > self.ttl:
+            faults.append(
+                f"OTP_AUTH_RESEND_INTERVAL ({self.resend_interval} s) must be at most half of "
+                f"OTP_AUTH_TTL ({self.ttl} s)"
+            )
+        return faults + self._guess_faults(moving)
+
+    def _guess_faults(self, moving: bool) -> list[str]:
+        guesses = policy.guesses_per_day(self.verify_limits, moving)
+        chance = policy.chance(guesses, self.digits)
+        if chance <= self.max_guess_chance:
+            return []
+        twice = "" if moving else " (windows that don't move count twice)"
+        return [
+            f"OTP_AUTH_VERIFY_LIMITS lets a guesser in with a chance of {chance:.1e} per "
+            f"identifier and day at {self.digits} digits{twice}, more than "
+            f"OTP_AUTH_MAX_GUESS_CHANCE ({self.max_guess_chance:.1e}); lower the limit or raise "
+            "OTP_AUTH_DIGITS"
+        ]
+
+
+def overrides(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the settings that one actor type overrides.
+
+    :raises ConfigError: with every fault there is.
+    """
+    known = {item.name: item for item in fields(Settings) if item.metadata["per_type"]}
+    good, faults = checked(given, "", known)
+    if faults:
+        raise ConfigError(*faults)
+    return good
+
+
+def checked(
+    given: Mapping[str, Any], prefix: str, known: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the good values by field name, and a fault for each bad value or unknown name."""
+    names = {prefix + (name.upper() if prefix else name): name for name in known}
+    good: dict[str, Any] = {}
+    faults: list[str] = []
+    for name, value in given.items():
+        if name not in names:
+            faults.append(f"{name} is not a setting{_suggestion(name, prefix, names)}")
+            continue
+        try:
+            good[names[name]] = known[names[name]].metadata["check"](value)
+        except ValueError as error:
+            faults.append(f"{name} {error}{_shown(name, value)}")
+    return good, faults
+
+
+def _suggestion(name: str, prefix: str, names: Mapping[str, str]) -> str:
+    if name.removeprefix(prefix).lower() in _INSTEAD:
+        field_name, reason = _INSTEAD[name.removeprefix(prefix).lower()]
+        setting = next(setting for setting, found in names.items() if found == field_name)
+        return f"; set {setting}, {reason}"
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _shown(name: str, value: object) -> str:
+    # A URI may hold a password and keys are secret, under whatever name they were given.
+    if name.endswith(("_URI", "_KEYS")) or re.search("://|-----BEGIN", str(value)):
+        return ""
+    return f", not {reprlib.repr(value)}"

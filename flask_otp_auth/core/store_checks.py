@@ -1,0 +1,123 @@
+"""What an app's actor store and its models are held to, as far as it can be seen beforehand.
+
+A function that returns a coroutine where an answer is expected is the worst of them: a coroutine is
+true, whatever the answer would be.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+
+from ..errors import ConfigError
+
+#: The methods of a store, and what they are called with.
+_METHODS = {
+    "find_by_identifier": ("identifier",),
+    "find_by_id": ("actor_id",),
+    "is_active": ("actor",),
+    "create": ("identifier", "fields"),
+}
+_OPTIONAL = frozenset({"is_active", "create"})
+
+#: Names of attributes that say who is switched off.
+_SWITCH = re.compile(
+    r"(is_)?(active|inactive|enabled|disabled|deactivated|blocked|banned|suspended)"
+    r"(_at|_on|_since|_until)?"
+)
+
+
+def check_store(name: str, store: object) -> None:
+    """Check the store of an actor type.
+
+    :raises ConfigError: if it lacks a method, or has one that can't work.
+    """
+    for method, arguments in _METHODS.items():
+        function = getattr(store, method, None)
+        place = f"{class_name(store)}.{method}()"
+        if not callable(function):
+            if method in _OPTIONAL:
+                continue
+            raise ConfigError(f"the store of actor type {name!r} has no method {method}()")
+        if is_async(function):
+            raise ConfigError(
+                f"{place} is async def; the store of actor type {name!r} must be a plain one, "
+                "whose methods return an actor or None"
+            )
+        if not _takes(function, len(arguments)):
+            raise ConfigError(
+                f"{place} can't be called as {method}({', '.join(arguments)}); the store of actor "
+                f"type {name!r} must be an instance, not a class"
+            )
+
+
+def _takes(function: Callable[..., object], count: int) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some built-in functions have none
+        return True
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def is_async(function: object) -> bool:
+    """Tell whether a call returns a coroutine, as far as that can be seen.
+
+    ``__wrapped__`` is not followed: a decorator that runs the coroutine is the way to mend it.
+    """
+    return inspect.iscoroutinefunction(function) or (
+        callable(function) and inspect.iscoroutinefunction(type(function).__call__)
+    )
+
+
+def refuse_awaitable(value: object, place: str) -> None:
+    """Refuse a coroutine where a value is expected.
+
+    :param place: what has returned it.
+    :raises TypeError: if it is one.
+    """
+    if not inspect.isawaitable(value):
+        return
+    if inspect.iscoroutine(value):
+        value.close()  # or it would warn that it was never awaited
+    raise TypeError(f"{place} must not be async: it returned {described(value)} where a value is")
+
+
+def described(value: object) -> str:
+    """Return what a value is, without the value: it may be a person's data."""
+    kind = type(value).__name__
+    if inspect.isawaitable(value):
+        return f"a coroutine or another awaitable ({kind})"
+    return f"an object of the class {kind}"
+
+
+def class_name(value: object) -> str:
+    """Return the name of a value's class, or of the class that it is."""
+    return value.__qualname__ if isinstance(value, type) else type(value).__qualname__
+
+
+def refuse_unread_switch(model: type[object], names: Iterable[str]) -> None:
+    """Refuse a model with an attribute for who is switched off that its ``is_active`` doesn't read.
+
+    :param names: the names of the model's attributes.
+    :raises ConfigError: if there is one.
+    """
+    switches = [name for name in names if name != "is_active" and _SWITCH.fullmatch(name)]
+    if switches and _is_constant(inspect.getattr_static(model, "is_active", True)):
+        raise ConfigError(
+            f"{model.__name__} has a column {switches[0]!r}, but no is_active that reads it, so "
+            "users who are switched off could sign in; say who may sign in, such as "
+            "is_active=lambda row: row.active or is_active=lambda row: not row.disabled"
+        )
+
+
+def _is_constant(attribute: object) -> bool:
+    """Tell whether ``is_active`` says the same of each row, as in Flask-Login's ``UserMixin``."""
+    function = attribute.fget if isinstance(attribute, property) else attribute
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return isinstance(attribute, bool)
+    # A function that uses no name reads no attribute.
+    return not code.co_names and not code.co_freevars

@@ -1,0 +1,143 @@
+"""What every request for a code goes through: limits by address, gates, its turn, a job.
+
+The request looks nobody up and stores no code, so it does the same for every identifier, and no
+time or error tells who has an account.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .. import signals
+from ..core import codes
+from ..core.budgets import Budgets, address_budgets
+from ..core.challenges import Challenges
+from ..core.context import Caller
+from ..core.events import Emit
+from ..core.gates import Asked, Gate
+from ..core.jobs import Outbox, SendJob, Suppressed
+from ..core.lanes import Lanes, Turn
+from ..core.scopes import Scope
+from ..core.settings import Settings
+from ..errors import RateLimited
+
+
+@dataclass(frozen=True)
+class Issued:
+    """The answer to a request for a code; the same whether one is sent or not.
+
+    :ivar challenge: what the client may send back with the code.
+    :ivar expires_in: seconds that a code is valid.
+    :ivar resend_after: seconds after which another one can be asked for.
+    """
+
+    challenge: str = field(repr=False)
+    expires_in: int
+    resend_after: int
+
+    def json(self) -> dict[str, Any]:
+        """Return it as the body of an answer."""
+        return asdict(self)
+
+
+class Asker:
+    """Takes the requests for codes of one app.
+
+    :param gates: the app's own; may grow.
+    """
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        challenges: Challenges,
+        budgets: Budgets,
+        outbox: Outbox,
+        emit: Emit,
+        gates: Sequence[Gate],
+    ) -> None:
+        self._lanes = lanes
+        self._challenges = challenges
+        self._budgets = budgets
+        self._outbox = outbox
+        self._emit = emit
+        self._gates = gates
+
+    def admit(self, scope: Scope, settings: Settings, caller: Caller) -> None:
+        """Count a request against its address, then ask the app's gates.
+
+        :raises RateLimited: if the address has used up its limit.
+        :raises Refused: if a gate refuses.
+        :raises Unavailable: if the limiter can't be reached.
+        """
+        if not caller.buckets:  # a script, without a request
+            return
+        budgets = address_budgets(settings.ip_generate_limits, "generate", caller.buckets)
+        refused = self._budgets.take(*budgets).refused
+        if refused is not None:
+            self._emit(signals.rate_limited, endpoint=caller.endpoint, address=caller.address)
+            raise RateLimited(retry_after=self._budgets.retry_after(refused))
+        for gate in self._gates:
+            gate(
+                Asked(
+                    actor_type=scope.actor_type or None,
+                    purpose=scope.purpose,
+                    identifier=scope.identifier,
+                    address=caller.address,
+                    proof=caller.proof,
+                )
+            )
+
+    def ask(
+        self,
+        scope: Scope,
+        settings: Settings,
+        caller: Caller,
+        *,
+        suppressed: str | None = None,
+        step_up: bool = False,
+    ) -> Issued:
+        """Queue a job that sends a code, if one is due.
+
+        :param suppressed: why none is to be sent, if that is known already.
+        :param step_up: whether the code is for somebody who is signed in.
+        :raises RateLimited: with plain answers, if no code is due yet.
+        :raises Unavailable: if store, limiter or delivery can't take it.
+        """
+        self._outbox.reserve()
+        try:
+            job = self._job(scope, settings, caller, suppressed, step_up)
+        except BaseException:
+            self._outbox.release()
+            raise
+        self._outbox.submit(job)
+        if job.suppressed and not (suppressed or settings.always_return_success):
+            raise RateLimited(retry_after=self._lanes.seconds_until_turn(scope))
+        return Issued(job.challenge, settings.ttl, settings.resend_interval)
+
+    def _job(
+        self,
+        scope: Scope,
+        settings: Settings,
+        caller: Caller,
+        suppressed: str | None,
+        step_up: bool,
+    ) -> SendJob:
+        turn = Turn(long=False)
+        if suppressed is None:
+            try:
+                turn = self._lanes.take_turn(scope, settings)
+            except Suppressed as stop:
+                suppressed = stop.reason
+        now = time.time()
+        return SendJob(
+            scope=scope,
+            long=turn.long,
+            asked_at=now,
+            expires_at=now + codes.life(settings.ttl, long=turn.long),
+            challenge=self._challenges.new(scope, settings.ttl),
+            context=caller.context,
+            suppressed=suppressed,
+            attacked=turn.attacked,
+            step_up=step_up,
+        )

@@ -1,0 +1,71 @@
+"""From an identifier to a job that sends a code: generate, pre-register, start."""
+
+from ..core.actors import ActorRegistry, ActorType
+from ..core.context import Caller
+from ..core.purposes import DOOR, LOGIN, REGISTRATION, Purpose
+from ..core.scopes import Scope
+from ..errors import DuplicateError, InvalidIdentifier, NotFound, Refused, RequestError
+from .ask import Asker, Issued
+from .recipients import look_up
+
+#: What a caller is told with plain answers, by the reason why no code is sent.
+_PLAIN_ERRORS: dict[str, type[RequestError]] = {
+    "unknown_actor": NotFound,
+    "already_registered": DuplicateError,
+    "country_not_allowed": InvalidIdentifier,
+    "line_not_allowed": InvalidIdentifier,
+    "not_invited": Refused,
+}
+
+
+class CodeIssuer:
+    """Takes the requests for codes to sign in and to register with."""
+
+    def __init__(self, actors: ActorRegistry, asker: Asker) -> None:
+        self._actors = actors
+        self._asker = asker
+
+    def generate(self, actor_type: str, identifier: str, caller: Caller) -> Issued:
+        """Send a login code, if there is such an actor; tell no caller whether there is.
+
+        :raises NotFound: if the actor type is not registered or, with plain answers, the actor.
+        :raises InvalidData: if the identifier is not valid; with plain answers also if no codes
+            are sent to such phone numbers.
+        :raises RateLimited: if the caller's address has used up its limit; with plain answers
+            also if no code is due yet.
+        :raises Refused: if a gate of the app's own refuses.
+        :raises Unavailable: if store, limiter or delivery can't take it.
+        """
+        return self._ask(LOGIN, self._actors.get(actor_type), identifier, caller)
+
+    def pre_register(self, actor_type: str, identifier: str, caller: Caller) -> Issued:
+        """Send a registration code, if there is no such actor yet; tell no caller.
+
+        Errors are those of :meth:`generate`.
+
+        :raises DuplicateError: with plain answers, if the identifier has an actor.
+        """
+        return self._ask(REGISTRATION, self._actors.get(actor_type), identifier, caller)
+
+    def start(self, actor_type: str, identifier: str, caller: Caller) -> Issued:
+        """Send a code to sign in with or to join with, whichever it is to be.
+
+        Errors are those of :meth:`generate`.
+        """
+        registered = self._actors.get(actor_type)
+        purpose = LOGIN if registered.sign_up == "closed" else DOOR
+        return self._ask(purpose, registered, identifier, caller)
+
+    def _ask(
+        self, purpose: Purpose, actor_type: ActorType, identifier: str, caller: Caller
+    ) -> Issued:
+        settings = actor_type.settings
+        scope = Scope(actor_type.name, purpose.name, actor_type.canonical(identifier))
+        self._asker.admit(scope, settings, caller)
+        if settings.always_return_success:
+            return self._asker.ask(scope, settings, caller)
+        reason = look_up(purpose, actor_type, scope.identifier).reason
+        issued = self._asker.ask(scope, settings, caller, suppressed=reason)
+        if reason is not None:
+            raise _PLAIN_ERRORS[reason]
+        return issued

@@ -1,0 +1,54 @@
+"""Who is sent a code of which purpose, and who is not."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from blinker import NamedSignal
+
+from ..core.actors import ActorType
+from ..core.identifiers import line_refusal
+from ..core.purposes import Purpose
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Recipient:
+    """What the app's table says of an identifier, under one purpose.
+
+    :ivar actor: its active actor, or ``None``.
+    :ivar signal: what delivers a code to it; ``None`` if none is sent.
+    :ivar reason: why none is sent; ``None`` if one is.
+    """
+
+    actor: Any | None
+    signal: NamedSignal | None
+    reason: str | None
+
+    @property
+    def member(self) -> bool:
+        """Whether the identifier has an active actor."""
+        return self.actor is not None
+
+
+def look_up(purpose: Purpose, actor_type: ActorType, identifier: str) -> Recipient:
+    """Ask the app's store who an identifier is; one look-up."""
+    owner = actor_type.find_including_inactive(identifier)
+    actor = owner if owner is not None and actor_type.is_active(owner) else None
+    signal = purpose.to_newcomer if actor is None else purpose.to_member
+    reason = _reason(purpose, actor_type, identifier, owner, actor)
+    return Recipient(actor, None if reason else signal, reason)
+
+
+def _reason(
+    purpose: Purpose, actor_type: ActorType, identifier: str, owner: Any | None, actor: Any | None
+) -> str | None:
+    # The line goes first: whether there is an account must make no difference.
+    refused = line_refusal(identifier, actor_type.settings)
+    if refused is not None:
+        return refused
+    if actor is not None:
+        return purpose.no_member if purpose.to_member is None else None
+    if owner is not None:
+        return purpose.inactive
+    if purpose.to_newcomer is None:
+        return purpose.no_newcomer
+    return None if actor_type.may_sign_up(identifier) else "not_invited"

@@ -1,0 +1,153 @@
+"""From a code to a token: verify, register, authenticate, finish.
+
+A guess is counted before anything is compared. The order of a right one: the actor is found, token
+and claims are made ready, then the code is used; whatever raises before uses up nothing.
+"""
+
+from typing import Any
+
+from ..core import codes
+from ..core.actors import ActorRegistry, ActorType
+from ..core.context import Caller
+from ..core.live_codes import LiveCodes, Match, Rejected
+from ..core.purposes import DOOR, GRACE, LOGIN, REGISTRATION
+from ..core.scopes import Scope
+from ..errors import ActorNotCreated, DuplicateError
+from ..tokens.credentials import Credentials
+from ..tokens.token import Token
+from .guess import Guesser
+
+
+class CodeRedeemer:
+    """Takes the answers with codes of one app."""
+
+    def __init__(
+        self,
+        actors: ActorRegistry,
+        guesser: Guesser,
+        live_codes: LiveCodes,
+        credentials: Credentials,
+    ) -> None:
+        self._actors = actors
+        self._guesser = guesser
+        self._live_codes = live_codes
+        self._credentials = credentials
+
+    def verify(
+        self, actor_type: str, identifier: str, otp: str, challenge: str | None, caller: Caller
+    ) -> Token:
+        """Redeem a login code for an authentication token.
+
+        :param challenge: what the caller was answered when it asked, if it says so.
+        :raises NotFound: if the actor type is not registered.
+        :raises InvalidData: if an argument is not what it must be.
+        :raises InvalidOTP: if the code is not accepted, for whatever reason.
+        :raises RateLimited: if the caller's address has used up its limit.
+        :raises Unavailable: if the store or the limiter can't be reached.
+        """
+        registered = self._actors.get(actor_type)
+        scope = Scope(registered.name, LOGIN.name, registered.canonical(identifier))
+        with self._guesser.rejecting(scope):
+            match = self._guesser.guess((scope,), registered.settings, otp, challenge, caller)
+            actor = registered.find_by_identifier(scope.identifier)
+            return self._sign_in(registered, scope, match, actor, caller)
+
+    def register(
+        self, actor_type: str, identifier: str, otp: str, challenge: str | None, caller: Caller
+    ) -> Token:
+        """Redeem a registration code for a registration token.
+
+        The same code signs in once more, within the grace, when the actor has been created.
+        Arguments and errors are those of :meth:`verify`.
+
+        :raises DuplicateError: if the code is right but the identifier has an actor.
+        """
+        registered = self._actors.get(actor_type)
+        scope = Scope(registered.name, REGISTRATION.name, registered.canonical(identifier))
+        with self._guesser.rejecting(scope):
+            match = self._guesser.guess((scope,), registered.settings, otp, challenge, caller)
+            if registered.find_including_inactive(scope.identifier) is not None:
+                self._guesser.use(scope, registered.settings, match)
+                raise DuplicateError
+            return self._admit_registration(registered, scope, match, otp)
+
+    def authenticate(
+        self, actor_type: str, identifier: str, otp: str, challenge: str | None, caller: Caller
+    ) -> Token:
+        """Redeem the code of a registration within its grace, or else a login code.
+
+        Arguments and errors are those of :meth:`verify`.
+
+        :raises ActorNotCreated: if the code is in its grace but there is no actor yet; the
+            grace stays.
+        """
+        registered = self._actors.get(actor_type)
+        scope = Scope(registered.name, LOGIN.name, registered.canonical(identifier))
+        with self._guesser.rejecting(scope):
+            scopes = (_grace(scope), scope)
+            match = self._guesser.guess(scopes, registered.settings, otp, challenge, caller)
+            actor = registered.find_by_identifier(scope.identifier)
+            return self._sign_in(registered, scope, match, actor, caller)
+
+    def finish(
+        self, actor_type: str, identifier: str, otp: str, challenge: str | None, caller: Caller
+    ) -> Token:
+        """Redeem a code of the one door: for an authentication token, or for a registration token
+        if the identifier has no actor yet.
+
+        Arguments and errors are those of :meth:`authenticate`.
+        """
+        registered = self._actors.get(actor_type)
+        if registered.sign_up == "closed":
+            return self.verify(actor_type, identifier, otp, challenge, caller)
+        scope = Scope(registered.name, DOOR.name, registered.canonical(identifier))
+        with self._guesser.rejecting(scope):
+            scopes = (_grace(scope), scope)
+            match = self._guesser.guess(scopes, registered.settings, otp, challenge, caller)
+            owner = registered.find_including_inactive(scope.identifier)
+            if owner is None and match.code.scope == scope:
+                return self._admit_registration(registered, scope, match, otp)
+            actor = owner if owner is not None and registered.is_active(owner) else None
+            return self._sign_in(registered, scope, match, actor, caller)
+
+    def _sign_in(
+        self,
+        actor_type: ActorType,
+        scope: Scope,
+        match: Match,
+        actor: Any | None,
+        caller: Caller,
+    ) -> Token:
+        in_grace = match.code.scope.purpose == GRACE
+        if actor is None:
+            if in_grace:
+                raise ActorNotCreated
+            raise Rejected("unknown")  # deleted or deactivated since the code was sent
+        prepared = self._credentials.prepare(
+            actor_type,
+            actor,
+            identifier=scope.identifier,
+            method="grace" if in_grace else "otp",
+            caller=caller,
+        )
+        self._guesser.use(scope, actor_type.settings, match)
+        return self._credentials.begin(prepared)
+
+    def _admit_registration(
+        self, actor_type: ActorType, scope: Scope, match: Match, otp: str
+    ) -> Token:
+        prepared = self._credentials.prepare_registration(actor_type, scope.identifier)
+        self._guesser.use(scope, actor_type.settings, match)
+        self._live_codes.put(
+            _grace(scope),
+            codes.normalise(otp) or "",
+            long=match.long,
+            ttl=actor_type.settings.grace_ttl,
+            alone=True,
+        )
+        return self._credentials.begin_registration(prepared)
+
+
+def _grace(scope: Scope) -> Scope:
+    """Return the scope of the grace that a registration of ``scope`` leaves."""
+    return Scope(scope.actor_type, GRACE, scope.identifier)

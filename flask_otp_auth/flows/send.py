@@ -1,0 +1,158 @@
+"""From a job to a message: the actor is looked up, the code drawn and stored."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from blinker import NamedSignal
+
+from .. import signals
+from ..core import codes
+from ..core.actors import ActorRegistry, actor_id
+from ..core.bindings import read_binding
+from ..core.breaker import Breaker
+from ..core.budgets import Budget, Budgets
+from ..core.crypto import is_expired
+from ..core.events import Emit
+from ..core.identifiers import destination, line_refusal
+from ..core.jobs import Outgoing, Secret, SendJob, Suppressed
+from ..core.lanes import Lanes
+from ..core.live_codes import LiveCodes
+from ..core.own_purposes import OwnPurposeRegistry
+from ..core.purposes import PURPOSES
+from ..core.scopes import Scope
+from ..core.settings import Settings
+from ..core.validators import limit
+from .recipients import look_up
+
+#: Messages to one mailbox that has no account, however its address is spelt.
+DESTINATION_LIMIT = limit("40/day")
+
+#: Reasons for which an app sends no notice either.
+SILENT = frozenset({"country_not_allowed", "line_not_allowed", "not_invited"})
+
+
+class CodeSender:
+    """Makes the messages of one app, after the answers."""
+
+    def __init__(
+        self,
+        actors: ActorRegistry,
+        own_purposes: OwnPurposeRegistry,
+        lanes: Lanes,
+        live_codes: LiveCodes,
+        budgets: Budgets,
+        breaker: Breaker,
+        emit: Emit,
+    ) -> None:
+        self._actors = actors
+        self._own_purposes = own_purposes
+        self._lanes = lanes
+        self._live_codes = live_codes
+        self._budgets = budgets
+        self._breaker = breaker
+        self._emit = emit
+
+    def prepare(self, job: SendJob) -> Outgoing:
+        """Look the actor up, draw and store a code, and return its message.
+
+        A code exists if and only if it is sent.
+
+        :raises Suppressed: if none is to be sent.
+        :raises Unavailable: if the store or the limiter can't be reached.
+        """
+        if job.suppressed:
+            raise Suppressed(job.suppressed)
+        scope = job.scope
+        settings = self.settings_of(scope)
+        if job.attacked and self._lanes.mark_attacked_by_sends(scope, settings):
+            self._emit(signals.identifier_attacked, **scope.facts(), limit=job.attacked)
+        return self._to_actor(job) if scope.actor_type else self._confirmation(job, settings)
+
+    def settings_of(self, scope: Scope) -> Settings:
+        """Return the settings of a scope's actor type, or of its purpose."""
+        if scope.actor_type:
+            return self._actors.get(scope.actor_type).settings
+        return self._own_purposes.get(scope.purpose).settings
+
+    def _to_actor(self, job: SendJob) -> Outgoing:
+        """Make the message to somebody who wants to sign in or to register."""
+        scope, purpose = job.scope, PURPOSES[job.scope.purpose]
+        actor_type = self._actors.get(scope.actor_type)
+        recipient = look_up(purpose, actor_type, scope.identifier)
+        if recipient.reason in SILENT:
+            raise Suppressed(recipient.reason)
+        if not recipient.member or purpose.counts_members:
+            self._count(scope, actor_type.settings, enforced=not recipient.member)
+        if recipient.signal is None:
+            # The app may send a notice now, which was counted as a code is.
+            raise Suppressed(recipient.reason or "")
+        arguments: dict[str, Any] = {"actor_type": actor_type.name, "link": None}
+        if recipient.actor is not None:
+            arguments["actor_id"] = actor_id(recipient.actor)
+        return self._draw(
+            job, actor_type.settings, recipient.signal, arguments, member=recipient.member
+        )
+
+    def _confirmation(self, job: SendJob, settings: Settings) -> Outgoing:
+        """Make the message for a purpose of the app's own."""
+        scope = job.scope
+        refused = line_refusal(scope.identifier, settings)
+        if refused is not None:
+            raise Suppressed(refused)
+        if not job.step_up:
+            self._count(scope, settings, enforced=True)
+        subject, binds = read_binding(scope.bound)
+        arguments = {"purpose": scope.purpose, "subject": subject, "binds": binds}
+        signal = signals.confirmation_otp_generated
+        return self._draw(job, settings, signal, arguments, member=job.step_up)
+
+    def give_up(self, job: SendJob) -> None:
+        """Let another code be asked for at once, as this one could not be delivered.
+
+        It gives no send back: a mail server may have timed out after it had accepted.
+
+        :raises Unavailable: if the store can't be reached.
+        """
+        settings = self.settings_of(job.scope)
+        interval = codes.LONG_INTERVAL if job.long else settings.resend_interval
+        if not is_expired(job.asked_at + interval):  # else the window is a newer request's
+            self._lanes.open_window(job.scope, long=job.long)
+
+    def _count(self, scope: Scope, settings: Settings, *, enforced: bool) -> None:
+        """Count a message against what may be sent in all, and to one mailbox.
+
+        :param enforced: whether it goes to somebody who has no account: what keeps newcomers
+            waiting must not keep members waiting.
+        """
+        namespace = scope.owner[0]
+        has_room = self._breaker.count_send(namespace, settings.global_send_limit)
+        if not enforced:
+            return
+        if not has_room:
+            self._breaker.report_sends(namespace)
+            raise Suppressed("global_limit")
+        mailbox = Budget(DESTINATION_LIMIT, ("destination", destination(scope.identifier)))
+        if self._budgets.take(mailbox).refused is not None:
+            raise Suppressed("destination_limit")
+
+    def _draw(
+        self,
+        job: SendJob,
+        settings: Settings,
+        signal: NamedSignal,
+        arguments: Mapping[str, Any],
+        *,
+        member: bool,
+    ) -> Outgoing:
+        digits = codes.LONG_DIGITS if job.long else settings.digits
+        ttl = codes.life(settings.ttl, long=job.long)
+        otp = Secret(codes.draw(digits))
+        deadline = self._live_codes.put(job.scope, otp.reveal(), long=job.long, ttl=ttl)
+        common = {
+            "identifier": job.scope.identifier,
+            "expires_at": datetime.fromtimestamp(deadline, UTC),
+            "challenge": job.challenge,
+            "context": job.context,
+        }
+        return Outgoing(signal, {**arguments, **common}, otp, member, expires_at=deadline)

@@ -1,0 +1,1 @@
+"""Storage: the four verbs of the store, and one file for each backend."""

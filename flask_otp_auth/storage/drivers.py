@@ -1,0 +1,58 @@
+"""Drivers of servers: loaded when they are needed, and what their errors mean."""
+
+import importlib
+import sys
+from typing import Any
+
+from .uris import fault
+
+
+def driver(module: str, extra: str, setting: str) -> Any:
+    """Import a driver.
+
+    :raises ConfigError: if it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        text = f"needs its driver: pip install 'flask-otp-auth[{extra}]'"
+        raise fault(setting, text) from None
+
+
+# Not all errors of a driver have one base class.
+_ERRORS = {
+    "redis.exceptions": ("RedisError", "RedisClusterException"),
+    "valkey.exceptions": ("ValkeyError", "ValkeyClusterException"),
+    "pymemcache.exceptions": ("MemcacheError",),
+}
+
+
+def driver_errors() -> tuple[type[Exception], ...]:
+    """Return what the drivers that this process has loaded raise in an outage."""
+    loaded = [(sys.modules[name], names) for name, names in _ERRORS.items() if name in sys.modules]
+    return (OSError, *(getattr(module, name) for module, names in loaded for name in names))
+
+
+# Errors of a server that answers, by a part of their class's name or of their text.
+_REFUSALS = {
+    "AuthenticationError": "wants another user name or password",
+    "DB index is out of range": "has no database of this number",
+    "invalid DB index": "has no database of this number",
+    "SELECT is not allowed in cluster mode": "belongs to a Cluster: write redis+cluster://",
+    "MovedError": "belongs to a Cluster: write redis+cluster://",
+    "Cluster mode is not enabled": "belongs to no Cluster: write redis://",
+    "NoPermissionError": "does not allow its user all commands that are needed",
+    "can't run this command": "does not allow its user all commands that are needed",
+    "ACL failure in script": "does not allow its user all commands that are needed",
+}
+
+
+def refusal(error: BaseException | None) -> str | None:
+    """Tell what is wrong where a server answered but refused; ``None`` if it was out of reach."""
+    if error is None:
+        return None
+    if getattr(error, "told", False):
+        return str(error)  # of a file that can't be trusted
+    said = f"{type(error).__name__}: {error}"
+    found = next((text for part, text in _REFUSALS.items() if part in said), None)
+    return f"the storage's server {found}" if found else refusal(error.__cause__)

@@ -1,0 +1,1 @@
+"""Tokens: JSON Web Tokens, and the sign-ins that they belong to."""

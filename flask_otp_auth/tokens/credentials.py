@@ -1,0 +1,298 @@
+"""Credentials: tokens and sessions with what gives them meaning: actors and sign-ins."""
+
+import time
+from collections.abc import Collection
+from typing import Any
+
+from .. import signals
+from ..core.actors import ActorRegistry, ActorType, actor_id
+from ..core.budgets import Budget, Budgets
+from ..core.context import Caller
+from ..core.crypto import is_expired
+from ..core.events import Emit
+from ..errors import ActorNotCreated, DuplicateError, NotFound, RateLimited, Unauthorized
+from .admissions import Admissions, owner_of
+from .drafts import ClaimsLoader
+from .jwt import AUTHENTICATION, CLAIMS, REGISTRATION, Claims, TokenIssuer
+from .registrations import RegistrationRights
+from .sign_ins import Held, SignIn, SignIns
+from .token import Token as Token
+
+
+class Credentials(Admissions):
+    """Issues, checks, refreshes and ends the tokens and sessions of one app."""
+
+    def __init__(
+        self,
+        actors: ActorRegistry,
+        issuer: TokenIssuer,
+        sign_ins: SignIns,
+        rights: RegistrationRights,
+        budgets: Budgets,
+        emit: Emit,
+        own_claims: ClaimsLoader,
+    ) -> None:
+        super().__init__(actors, issuer, sign_ins, rights, emit, own_claims)
+        self._budgets = budgets
+
+    @property
+    def public_keys(self) -> list[dict[str, str]]:
+        """The public keys that verify our tokens, as JWKs; none under HS256."""
+        return self._issuer.public_keys
+
+    # -- checking -------------------------------------------------------------------------
+
+    def identify(
+        self, token: str, actor_types: Collection[str] = (), max_age: int | None = None
+    ) -> tuple[Claims, Any]:
+        """Return what an authentication token says, and its actor. One round trip.
+
+        :param actor_types: those that it may be for; none for any.
+        :param max_age: seconds since the sign-in at most (RFC 9470).
+        :raises Unauthorized: if the token is not valid, or its sign-in or its actor is not.
+        :raises Unavailable: if the store can't be reached.
+        """
+        claims = self._issuer.verify(token, {AUTHENTICATION}, actor_types or self._actors.names)
+        return claims, self._actor_of(claims, max_age)
+
+    def verify_session(
+        self, payload: object, actor_types: Collection[str] = (), max_age: int | None = None
+    ) -> tuple[Claims, Any]:
+        """Return what a session says, and its actor; else as :meth:`identify`.
+
+        :param payload: what :meth:`begin_session` returned.
+        """
+        claims = self._issuer.verify_session(payload, actor_types or self._actors.names)
+        return claims, self._actor_of(claims, max_age)
+
+    def registration(self, token: str, actor_types: Collection[str] = ()) -> Claims:
+        """Return what a registration token says, while its actor has yet to be created.
+
+        :param actor_types: those that it may be for; none for any.
+        :raises Unauthorized: if the token is not valid.
+        :raises DuplicateError: if there is an actor.
+        """
+        claims = self._issuer.verify(token, {REGISTRATION}, actor_types or self._actors.names)
+        actor_type = self._type_of(claims)
+        if actor_type.find_including_inactive(claims.subject) is not None:
+            raise DuplicateError
+        return claims
+
+    def _actor_of(self, claims: Claims, max_age: int | None) -> Any:
+        actor_type, _ = self._live(claims)
+        if max_age is not None and time.time() - claims.auth_time > max_age:
+            raise Unauthorized("insufficient_user_authentication", max_age=max_age)
+        return _found(actor_type, claims)
+
+    def _live(self, claims: Claims) -> tuple[ActorType, Held]:
+        actor_type = self._type_of(claims)
+        held = self._sign_ins.find(owner_of(actor_type, claims.subject), claims.sid)
+        if held is None:
+            raise Unauthorized
+        return actor_type, held
+
+    def _type_of(self, claims: Claims) -> ActorType:
+        try:
+            actor_type = self._actors.get(claims.actor_type)
+        except NotFound:
+            raise Unauthorized from None
+        if is_expired(claims.auth_time + actor_type.settings.session_ttl):
+            raise Unauthorized
+        return actor_type
+
+    # -- refreshing -----------------------------------------------------------------------
+
+    def refresh(self, token: str, caller: Caller) -> Token:
+        """Return a fresh token of the same sign-in; of a registration token, begin one, once.
+
+        :raises Unauthorized: if the token is not valid, or its sign-in or its actor is not.
+        :raises ActorNotCreated: if it is a registration token whose actor doesn't exist yet;
+            the token can still be exchanged.
+        :raises RateLimited: if the actor has used up ``ACTOR_LIMITS``.
+        :raises Unavailable: if the store or the limiter can't be reached.
+        """
+        types = (AUTHENTICATION, REGISTRATION)
+        claims = self._issuer.verify(token, types, self._actors.names)
+        if claims.typ == REGISTRATION:
+            return self._refresh_registration(claims, caller)
+        actor_type, held = self._live(claims)
+        self._count(actor_type, claims)
+        draft = self._writer.draft(
+            actor_type,
+            _found(actor_type, claims),
+            identifier=None,
+            auth_time=claims.auth_time,
+            amr=claims.sign_in.amr,
+        )
+        fresh = self._writer.write(draft, claims.sid)
+        owner = owner_of(actor_type, claims.subject)
+        new_device = self._sign_ins.is_new_device(owner, held, caller.context)
+        self._announce(fresh, "refresh", new_device, caller.context)
+        return fresh
+
+    def _refresh_registration(self, claims: Claims, caller: Caller) -> Token:
+        actor_type = self._type_of(claims)
+        self._count(actor_type, claims)
+        actor = actor_type.find_by_identifier(claims.subject)
+        if actor is None:
+            raise ActorNotCreated
+        return self.complete(claims, actor, caller)
+
+    def complete(self, claims: Claims, actor: Any, caller: Caller) -> Token:
+        """Begin the sign-in of an actor that was just created.
+
+        It takes the same right as a refresh of the registration token.
+
+        :param claims: what :meth:`registration` returned.
+        :raises Unauthorized: if the registration was completed before.
+        :raises ActorNotCreated: if the actor is not active.
+        :raises Unavailable: if the store can't be reached.
+        """
+        actor_type = self._type_of(claims)
+        if not actor_type.is_active(actor):
+            raise ActorNotCreated
+        prepared = self.prepare(
+            actor_type,
+            actor,
+            identifier=claims.subject,
+            method="refresh",
+            caller=caller,
+            amr=claims.sign_in.amr,
+            auth_time=claims.auth_time,
+        )
+        if not self._rights.take(claims.sid):
+            raise Unauthorized
+        return self.begin(prepared)
+
+    # -- ending ---------------------------------------------------------------------------
+
+    def revoke(self, token: str) -> None:
+        """End the sign-in of an authentication token: all its tokens and sessions.
+
+        :raises Unauthorized: if the token is not valid, or its sign-in has ended.
+        :raises RateLimited: if the actor has used up ``ACTOR_LIMITS``.
+        :raises Unavailable: if the store or the limiter can't be reached.
+        """
+        # Even if the actor is inactive, or the token would work again on reactivation.
+        claims = self._issuer.verify(token, {AUTHENTICATION}, self._actors.names)
+        actor_type, held = self._live(claims)
+        self._count(actor_type, claims)
+        if not self._end(actor_type, claims.subject, held):
+            raise Unauthorized
+
+    def revoke_all(self, actor_type: str, actor: Any) -> None:
+        """End every sign-in of an actor.
+
+        :param actor: the actor, or its id.
+        :raises NotFound: if the actor type is not registered.
+        :raises Unavailable: if the store can't be reached.
+        """
+        registered, subject = self._actors.get(actor_type), _id_of(actor)
+        self._sign_ins.end_all(owner_of(registered, subject))
+        self._emit(signals.token_revoked, actor_type=registered.name, actor_id=subject)
+
+    def sign_ins(self, actor_type: str, actor: Any, current: str | None = None) -> list[SignIn]:
+        """Return the live sign-ins of an actor, the newest first.
+
+        :param actor: the actor, or its id.
+        :param current: the ``sid`` of the current request.
+        :raises NotFound: if the actor type is not registered.
+        :raises Unavailable: if the store can't be reached.
+        """
+        owner = owner_of(self._actors.get(actor_type), _id_of(actor))
+        return self._sign_ins.all(owner, current)
+
+    def end_sign_in(self, actor_type: str, actor: Any, sign_in_id: str) -> bool:
+        """End one sign-in of an actor; false if it is not live.
+
+        Errors are those of :meth:`sign_ins`.
+        """
+        registered, subject = self._actors.get(actor_type), _id_of(actor)
+        held = self._sign_ins.find(owner_of(registered, subject), sign_in_id)
+        return held is not None and self._end(registered, subject, held)
+
+    def end_other_sign_ins(self, actor_type: str, actor: Any, current: str) -> int:
+        """End all sign-ins of an actor but one, and return how many that were.
+
+        :param current: the ``sid`` of the one to keep.
+
+        Errors are those of :meth:`sign_ins`.
+        """
+        registered, subject = self._actors.get(actor_type), _id_of(actor)
+        ended = self._sign_ins.end_all(owner_of(registered, subject), but=current)
+        if ended:
+            self._emit(signals.token_revoked, actor_type=registered.name, actor_id=subject)
+        return ended
+
+    def _end(self, actor_type: ActorType, subject: str, held: Held) -> bool:
+        ended = self._sign_ins.end(held)
+        if ended:
+            self._emit(signals.token_revoked, actor_type=actor_type.name, actor_id=subject)
+        return ended
+
+    # -- sessions -------------------------------------------------------------------------
+
+    def begin_session(self, token: str) -> dict[str, Any]:
+        """Return the claims of a session that begins with an authentication token.
+
+        They are the token's own, but for their end and without the app's own claims.
+
+        :raises Unauthorized: if the token is not valid, or its sign-in or its actor is not.
+        :raises RateLimited: if the actor has used up ``ACTOR_LIMITS``.
+        :raises Unavailable: if the store or the limiter can't be reached.
+        """
+        claims, _ = self.identify(token)
+        actor_type = self._type_of(claims)
+        self._count(actor_type, claims)
+        payload = {name: claims.all[name] for name in CLAIMS}
+        return {**payload, "exp": claims.auth_time + actor_type.settings.session_ttl}
+
+    def end_session(self, payload: object) -> None:
+        """End the sign-in of a session. Idempotent.
+
+        :param payload: what :meth:`begin_session` returned.
+        :raises Unavailable: if the store can't be reached.
+        """
+        try:
+            claims = self._issuer.verify_session(payload, self._actors.names)
+            actor_type, held = self._live(claims)
+        except Unauthorized:
+            return
+        self._end(actor_type, claims.subject, held)
+
+    def _count(self, actor_type: ActorType, claims: Claims) -> None:
+        """Count a request against its actor, before anything is done for it.
+
+        :raises RateLimited: if the actor has none left.
+        """
+        # A registration counts by its identifier, which may look like somebody else's id.
+        who = "registration" if claims.typ == REGISTRATION else "actor"
+        parts = (who, actor_type.name, claims.subject)
+        budget = Budget(actor_type.settings.actor_limits, parts)
+        if self._budgets.take(budget).refused is not None:
+            raise RateLimited(retry_after=self._budgets.retry_after(budget))
+
+
+def _found(actor_type: ActorType, claims: Claims) -> Any:
+    actor = actor_type.find_by_id(claims.subject)
+    if actor is None:
+        raise Unauthorized
+    return actor
+
+
+def _id_of(actor: Any) -> str:
+    """Return the id of an actor, or the id that was given in its place."""
+    if hasattr(actor, "get_id") or hasattr(actor, "id"):
+        return actor_id(actor)
+    if actor is None or not str(actor):
+        raise TypeError(f"an actor or its id is needed, not {actor!r}")
+    return str(actor)
+
+
+def check_max_age(max_age: object) -> None:
+    """Refuse a ``max_age`` that is no whole number of seconds.
+
+    :raises TypeError: if it is not.
+    """
+    if max_age is not None and (type(max_age) is not int or max_age < 0):
+        raise TypeError("max_age is a whole number of seconds, 0 or more")

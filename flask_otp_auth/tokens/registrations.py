@@ -1,0 +1,45 @@
+"""Registration rights: a registration token may be exchanged for a sign-in once."""
+
+import time
+
+from ..core.crypto import KeyHasher, Keys, Sealer
+from ..storage.base import Store
+
+
+class RegistrationRights:
+    """The rights of one app's registration tokens.
+
+    :param store: where they are kept.
+    """
+
+    def __init__(self, store: Store, keys: Keys) -> None:
+        self._store = store
+        self._hasher = KeyHasher(keys.names)
+        self._sealer = Sealer(keys.seals, "registration")
+
+    def put(self, sid: str, ttl: int) -> None:
+        """Put a right.
+
+        :param sid: the ``sid`` of the registration token.
+        :param ttl: seconds that the token can be used.
+        :raises Unavailable: if the store can't be reached.
+        """
+        key = _key(self._hasher.digest("registration", sid))
+        self._store.put({key: self._sealer.dumps(time.time() + ttl, key)}, ttl)
+
+    def take(self, sid: str) -> bool:
+        """Take a right; true for exactly one caller.
+
+        :raises Unavailable: if the store can't be reached.
+        """
+        # Under every key, so that a change of SECRET_KEY ends no registration.
+        keys = [_key(tag) for tag in self._hasher.digests("registration", sid)]
+        for key, text in zip(keys, self._store.peek(*keys), strict=True):
+            if text is not None and self._sealer.loads(text) == [key]:
+                (taken,) = self._store.take(key, value=text)
+                return taken
+        return False
+
+
+def _key(tag: str) -> str:
+    return f"otp_auth:{{{tag}}}:00"

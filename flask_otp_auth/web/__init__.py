@@ -1,0 +1,1 @@
+"""Web: the routes, and everything that knows the request."""

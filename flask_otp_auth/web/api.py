@@ -1,0 +1,217 @@
+"""The JSON API: a table of routes, and one function for each: read, call the flow, answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+from flask_limiter import RateLimitExceeded
+
+from ..errors import NotFound, RequestError
+from . import sessions
+from .bearer import bearer_token
+from .bodies import CodeBody, IdentifierBody, read_body
+from .context import current_caller
+from .limits import AddressNotice
+from .responses import (
+    PUBLIC,
+    SUCCESS,
+    IssuedAnswer,
+    KeysAnswer,
+    SessionAnswer,
+    SignInsAnswer,
+    SuccessAnswer,
+    TokenAnswer,
+    cover_prefix,
+    forbid_storing,
+    issued_answer,
+    render_error,
+    render_limit_of_app,
+    sign_ins_answer,
+    token_answer,
+)
+from .state import current_state
+
+B = TypeVar("B", IdentifierBody, CodeBody)
+
+GENERATED = "If an account exists with this identifier, an OTP will be sent."
+PRE_REGISTERED = "Please validate the OTP to continue with the registration process."
+STARTED = "An OTP will be sent."
+
+
+def _read(actor_type: str, schema: type[B]) -> B:
+    current_state().actors.get(actor_type)  # an unknown one is 404, whatever the body
+    return read_body(request, schema)
+
+
+def generate(actor_type: str) -> IssuedAnswer:
+    """Ask for a code to sign in with."""
+    body = _read(actor_type, IdentifierBody)
+    issued = current_state().issuer.generate(
+        actor_type, body.identifier, current_caller(body.proof)
+    )
+    return issued_answer(issued, GENERATED)
+
+
+def pre_register(actor_type: str) -> IssuedAnswer:
+    """Ask for a code to register with."""
+    body = _read(actor_type, IdentifierBody)
+    issued = current_state().issuer.pre_register(
+        actor_type, body.identifier, current_caller(body.proof)
+    )
+    return issued_answer(issued, PRE_REGISTERED)
+
+
+def start(actor_type: str) -> IssuedAnswer:
+    """Ask for a code to sign in or to register with, whichever it turns out to be."""
+    body = _read(actor_type, IdentifierBody)
+    issued = current_state().issuer.start(actor_type, body.identifier, current_caller(body.proof))
+    return issued_answer(issued, STARTED)
+
+
+def verify(actor_type: str) -> TokenAnswer:
+    """Sign in with a code of ``generate``."""
+    body = _read(actor_type, CodeBody)
+    token = current_state().redeemer.verify(
+        actor_type, body.identifier, body.otp, body.challenge, current_caller()
+    )
+    return token_answer(token)
+
+
+def register(actor_type: str) -> TokenAnswer:
+    """Exchange a code of ``pre_register`` for a registration token."""
+    body = _read(actor_type, CodeBody)
+    token = current_state().redeemer.register(
+        actor_type, body.identifier, body.otp, body.challenge, current_caller()
+    )
+    return token_answer(token)
+
+
+def authenticate(actor_type: str) -> TokenAnswer:
+    """Sign in with a code once more right after a registration, else as ``verify``."""
+    body = _read(actor_type, CodeBody)
+    token = current_state().redeemer.authenticate(
+        actor_type, body.identifier, body.otp, body.challenge, current_caller()
+    )
+    return token_answer(token)
+
+
+def finish(actor_type: str) -> TokenAnswer:
+    """Exchange a code of ``start``: somebody new gets a registration token, which is said."""
+    body = _read(actor_type, CodeBody)
+    token = current_state().redeemer.finish(
+        actor_type, body.identifier, body.otp, body.challenge, current_caller()
+    )
+    answer = token_answer(token)
+    if token.registration:
+        answer["registration"] = True
+    return answer
+
+
+def refresh() -> TokenAnswer:
+    """Exchange the request's token for a fresh one."""
+    return token_answer(current_state().credentials.refresh(bearer_token(), current_caller()))
+
+
+def revoke() -> SuccessAnswer:
+    """End the sign-in that the request's token belongs to."""
+    current_state().credentials.revoke(bearer_token())
+    return SUCCESS
+
+
+# Those of the session's routes that change anything are DELETE: browsers send that to another
+# origin only after a preflight (CORS), so a foreign page can't send it with the session's cookie.
+
+
+def sign_ins() -> SignInsAnswer:
+    """List the sign-ins of the actor whose token or session comes with the request."""
+    claims, actor = sessions.identify_request()
+    return sign_ins_answer(
+        current_state().credentials.sign_ins(claims.actor_type, actor, claims.sid)
+    )
+
+
+def end_sign_in(sign_in_id: str) -> SuccessAnswer:
+    """End one sign-in of the actor whose token or session comes with the request."""
+    claims, actor = sessions.identify_request()
+    if not current_state().credentials.end_sign_in(claims.actor_type, actor, sign_in_id):
+        raise NotFound
+    return SUCCESS
+
+
+def end_other_sign_ins() -> SuccessAnswer:
+    """End all sign-ins of that actor but the one of the request itself."""
+    claims, actor = sessions.identify_request()
+    current_state().credentials.end_other_sign_ins(claims.actor_type, actor, claims.sid)
+    return SUCCESS
+
+
+def begin_session() -> SessionAnswer:
+    """Begin a session with the request's token."""
+    claims = sessions.begin(bearer_token())
+    return {"user": {"actor_type": claims["aud"], "actor_id": claims["sub"]}}
+
+
+def end_session() -> SuccessAnswer:
+    """End the current session. Idempotent."""
+    sessions.end()
+    return SUCCESS
+
+
+def jwks() -> tuple[KeysAnswer, dict[str, str]]:
+    """Publish the keys that verify our tokens (RFC 7517, section 5)."""
+    keys = current_state().credentials.public_keys
+    if not keys:
+        raise NotFound
+    return {"keys": keys}, {"Cache-Control": PUBLIC}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route. What a view returns is in its annotation: the OpenAPI document reads it there.
+
+    :ivar body: the dataclass of the body; ``None`` where neither body nor media type count.
+    """
+
+    method: str
+    rule: str
+    view: Callable[..., ResponseReturnValue]
+    body: type[IdentifierBody] | type[CodeBody] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint's name within the blueprint."""
+        return self.view.__name__
+
+
+ROUTES = (
+    Route("POST", "/<actor_type>/otp/generate", generate, IdentifierBody),
+    Route("POST", "/<actor_type>/otp/pre-register", pre_register, IdentifierBody),
+    Route("POST", "/<actor_type>/otp/start", start, IdentifierBody),
+    Route("POST", "/<actor_type>/otp/verify", verify, CodeBody),
+    Route("POST", "/<actor_type>/otp/register", register, CodeBody),
+    Route("POST", "/<actor_type>/otp", authenticate, CodeBody),
+    Route("POST", "/<actor_type>/otp/finish", finish, CodeBody),
+    Route("POST", "/token/refresh", refresh),
+    Route("POST", "/token/revoke", revoke),
+    Route("GET", "/sign-ins", sign_ins),
+    Route("DELETE", "/sign-ins", end_other_sign_ins),
+    Route("DELETE", "/sign-ins/<sign_in_id>", end_sign_in),
+    Route("POST", "/session", begin_session),
+    Route("DELETE", "/session", end_session),
+    Route("GET", "/.well-known/jwks.json", jwks),
+)
+
+
+def build_blueprint() -> Blueprint:
+    """Return a new blueprint with every route of the API."""
+    blueprint = Blueprint("otp_auth", __name__)
+    for route in ROUTES:
+        blueprint.add_url_rule(route.rule, route.endpoint, route.view, methods=[route.method])
+    blueprint.register_error_handler(RequestError, render_error)
+    blueprint.register_error_handler(RateLimitExceeded, render_limit_of_app)
+    blueprint.before_request(AddressNotice())
+    blueprint.after_request(forbid_storing)
+    blueprint.record(cover_prefix)
+    return blueprint

@@ -1,0 +1,143 @@
+"""Puts the parts of one app together; the one place that knows them all."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from cachelib import BaseCache
+from flask import Flask
+from flask_limiter import Limiter
+
+from ..core.actors import ActorRegistry, ActorTypeSpec
+from ..core.audit import Audit
+from ..core.breaker import Breaker
+from ..core.budgets import Budgets
+from ..core.challenges import Challenges
+from ..core.crypto import KeyHasher, Keys
+from ..core.gates import Gate
+from ..core.keyset import symmetric_keys
+from ..core.lanes import Lanes
+from ..core.live_codes import LiveCodes
+from ..core.own_purposes import OwnPurposeRegistry, OwnPurposeSpec
+from ..core.secret_keys import secrets_of
+from ..core.settings import Settings
+from ..errors import ConfigError
+from ..flows.ask import Asker
+from ..flows.confirm import Confirmations
+from ..flows.guess import Guesser
+from ..flows.issue import CodeIssuer
+from ..flows.redeem import CodeRedeemer
+from ..flows.send import CodeSender
+from ..storage.base import Store
+from ..storage.drivers import driver_errors
+from ..tokens.credentials import Credentials
+from ..tokens.drafts import ClaimsLoader
+from ..tokens.jwt import TokenIssuer
+from ..tokens.registrations import RegistrationRights
+from ..tokens.sign_ins import SignIns
+from .delivery import Delivery, Executor
+from .signalling import Signaller
+from .state import State
+from .storages import Storages
+
+
+def build_state(
+    app: Flask,
+    actor_types: Mapping[str, ActorTypeSpec],
+    own_claims: ClaimsLoader,
+    gates: Sequence[Gate],
+    purposes: Mapping[str, OwnPurposeSpec],
+    *,
+    cache: BaseCache | Store | None,
+    limiter: Limiter | None,
+    executor: Executor | None,
+) -> State:
+    """Read an app's settings and put its parts together.
+
+    :raises ConfigError: with every fault of the configuration.
+    """
+    settings = Settings.load(app.config, token_issuer=app.name)
+    storages = Storages(app, settings, cache, limiter)
+    actors, own_purposes = _registries(app, settings, storages.moving, actor_types, purposes)
+    keys = Keys.derive(secrets_of(app.config), settings.token_issuer)
+    budgets = Budgets(storages.strategy, KeyHasher(keys.names), driver_errors)
+    audit_hasher = KeyHasher(keys.audit)
+    emit = Audit(Signaller(app), audit_hasher)
+    breaker = Breaker(storages.codes, keys, budgets, emit)
+    lanes = Lanes(storages.codes, keys, budgets, breaker)
+    live_codes = LiveCodes(storages.codes, keys, lanes)
+    challenges = Challenges(keys)
+    credentials = Credentials(
+        actors,
+        _token_issuer(settings, keys),
+        SignIns(storages.sign_ins, keys),
+        RegistrationRights(storages.codes, keys),
+        budgets,
+        emit,
+        own_claims,
+    )
+    sender = CodeSender(actors, own_purposes, lanes, live_codes, budgets, breaker, emit)
+    delivery = Delivery(app, settings, sender.settings_of, sender, emit, executor)
+    asker = Asker(lanes, challenges, budgets, delivery, emit, gates)
+    guesser = Guesser(lanes, live_codes, challenges, budgets, breaker, emit)
+    issuer = CodeIssuer(actors, asker)
+    redeemer = CodeRedeemer(actors, guesser, live_codes, credentials)
+    confirmations = Confirmations(own_purposes, asker, guesser)
+    storages.connect()
+    return State(
+        settings=settings,
+        moving=storages.moving,
+        actors=actors,
+        storages=storages,
+        budgets=budgets,
+        emit=emit,
+        audit_hasher=audit_hasher,
+        credentials=credentials,
+        issuer=issuer,
+        redeemer=redeemer,
+        confirmations=confirmations,
+        delivery=delivery,
+    )
+
+
+def _registries(
+    app: Flask,
+    settings: Settings,
+    moving: bool,
+    actor_types: Mapping[str, ActorTypeSpec],
+    purposes: Mapping[str, OwnPurposeSpec],
+) -> tuple[ActorRegistry, OwnPurposeRegistry]:
+    """Return actor types and purposes as the app's settings have them.
+
+    :raises ConfigError: with every contradiction, among the app's settings or with them.
+    """
+    faults = settings.type_faults(moving)
+    if faults:  # each type and each purpose would repeat them
+        raise ConfigError(*faults)
+
+    def special_use() -> bool:
+        return app.debug or app.testing
+
+    with _collecting(faults):
+        actors = ActorRegistry(actor_types, settings, special_use=special_use, moving=moving)
+    with _collecting(faults):
+        own_purposes = OwnPurposeRegistry(purposes, settings, special_use, moving)
+    if faults:
+        raise ConfigError(*faults)
+    return actors, own_purposes
+
+
+@contextmanager
+def _collecting(faults: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        faults += error.faults
+
+
+def _token_issuer(settings: Settings, keys: Keys) -> TokenIssuer:
+    return TokenIssuer(
+        settings.token_keys or symmetric_keys(keys.tokens),
+        settings.token_algorithm,
+        settings.token_issuer,
+        settings.token_leeway,
+    )

@@ -1,0 +1,199 @@
+"""Limits by address: what counts as one address, and on whose limiter it is counted."""
+
+import ipaddress
+import logging
+import re
+import time
+from functools import lru_cache
+
+from flask import Blueprint, Flask, request
+from flask_limiter import Limiter
+from limits.storage import MemoryStorage, MovingWindowSupport, SlidingWindowCounterSupport, Storage
+from limits.strategies import (
+    FixedWindowRateLimiter,
+    MovingWindowRateLimiter,
+    RateLimiter,
+    SlidingWindowCounterRateLimiter,
+)
+
+from ..errors import ConfigError
+
+logger: logging.Logger = logging.getLogger("flask_otp_auth")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+#: What all callers share that have no address.
+NO_ADDRESS = "unknown"
+
+# Some proxies put the port into X-Forwarded-For: 203.0.113.7:50000, [2001:db8::7]:443.
+_WITH_PORT = re.compile(r"\[(?P<ipv6>[^]]*)](:\d+)?|(?P<ipv4>[^:]*):\d+")
+
+
+@lru_cache(maxsize=1024)
+def address_buckets(address: str | None) -> tuple[str, ...]:
+    """Return what an address counts as, the narrowest first.
+
+    An IPv4 address counts by itself, also where it is mapped into IPv6 (RFC 4291, 2.5.5.2). An
+    IPv6 address counts with its /64, which one link has, and with its /48, which one site has
+    (RFC 6177): whoever has a /48 has 65,536 of the former.
+
+    :param address: ``request.remote_addr``; ``None`` behind a Unix socket.
+    """
+    parsed = _parsed(address)
+    if parsed is None:
+        return (NO_ADDRESS,)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return (str(parsed),)
+    number = int(parsed)  # without the zone, if there is one
+    return tuple(str(ipaddress.IPv6Network((number, bits), strict=False)) for bits in (64, 48))
+
+
+def _parsed(address: str | None) -> Address | None:
+    found = _WITH_PORT.fullmatch(address or "")
+    bare = (found["ipv6"] or found["ipv4"]) if found else address
+    try:
+        parsed = ipaddress.ip_address(bare or "")
+    except ValueError:
+        return None
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        return parsed.ipv4_mapped
+    return parsed
+
+
+class AddressNotice:
+    """Warns, once each, where callers can't be told apart by their addresses.
+
+    It runs before each request of the blueprint.
+    """
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+
+    def __call__(self) -> None:
+        """Look at the current request."""
+        if _is_forwarded_untrusted():
+            self._warn(
+                "requests come through a proxy (they have X-Forwarded-For or Forwarded) that the "
+                "app does not trust, so all visitors count as one address and share its limits: "
+                "app.wsgi_app = werkzeug.middleware.proxy_fix.ProxyFix(app.wsgi_app, x_for=1)"
+            )
+        elif address_buckets(request.remote_addr) == (NO_ADDRESS,):
+            self._warn(
+                "requests come without an IP address, as through a Unix socket, so all visitors "
+                "share the limits of one address: have the proxy send X-Forwarded-For, and use "
+                "werkzeug.middleware.proxy_fix.ProxyFix"
+            )
+
+    def _warn(self, message: str) -> None:
+        if message not in self._given:
+            self._given.add(message)
+            logger.warning(message)
+
+
+def _is_forwarded_untrusted() -> bool:
+    environ = request.environ
+    if "HTTP_X_FORWARDED_FOR" not in environ and "HTTP_FORWARDED" not in environ:
+        return False
+    if "werkzeug.proxy_fix.orig" in environ:
+        return False
+    # Anybody on the internet can send these headers; a proxy of the app's own is nearby.
+    peer = _parsed(request.remote_addr)
+    return peer is None or not peer.is_global
+
+
+def strategy_for(storage: Storage) -> RateLimiter:
+    """Return the strictest strategy that a storage supports."""
+    if isinstance(storage, MovingWindowSupport):
+        return MovingWindowRateLimiter(storage)
+    if isinstance(storage, SlidingWindowCounterSupport):
+        return SlidingWindowCounterRateLimiter(storage)
+    return FixedWindowRateLimiter(storage)
+
+
+def strategy_of(limiter: Limiter, app: Flask) -> RateLimiter:
+    """Return the strategy of the app's own Flask-Limiter.
+
+    It is made anew on the limiter's storage: in an outage the limiter's own one switches to an
+    in-memory fallback, which would grant every budget again.
+
+    :raises ConfigError: if the limiter is switched off, was not initialised, or counts in the
+        memory of each process.
+    """
+    if not limiter.enabled:
+        if app.testing:
+            return MovingWindowRateLimiter(UnlimitedStorage())
+        raise ConfigError(
+            "limiter= is switched off (RATELIMIT_ENABLED), which would leave codes without "
+            "limits; leave limiter= out to have this extension make its own"
+        )
+    if not limiter.initialized:
+        raise ConfigError("limiter= has to be initialised before: limiter.init_app(app)")
+    if isinstance(limiter.storage, MemoryStorage) and not (app.debug or app.testing):
+        raise ConfigError(
+            "limiter= counts in memory, so each worker process would grant every budget anew; "
+            "set its storage (RATELIMIT_STORAGE_URI), or leave limiter= out to have this "
+            "extension make its own on OTP_AUTH_STORAGE_URI"
+        )
+    return type(limiter.limiter)(limiter.storage)
+
+
+def windows_move(limiter: Limiter) -> bool:
+    """Tell whether the windows of the app's own limiter move.
+
+    In those that don't, a guesser has twice the amount around the end of a window.
+    """
+    return not limiter.initialized or isinstance(limiter.limiter, MovingWindowRateLimiter)
+
+
+def exempt(limiter: Limiter, blueprint: Blueprint) -> None:
+    """Keep the app's own default limits off our routes: they have limits of their own.
+
+    A page's limit would answer an API's client in HTML, and tell it nothing of when to retry.
+    """
+    limiter.exempt(blueprint)
+
+
+class UnlimitedStorage(Storage, MovingWindowSupport):
+    """Stands for a limiter that a test configuration has switched off: counts nothing."""
+
+    STORAGE_SCHEME = None
+
+    @property
+    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
+        """Nothing can fail here."""
+        return ()
+
+    def acquire_many(self, windows: list[tuple[str, int, int]]) -> list[bool]:
+        """Take from all windows, and leave room in each."""
+        return [True] * len(windows)
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Take from a window."""
+        return True
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """Return the start of a window, and that nothing was taken."""
+        return time.time(), 0
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Count nothing."""
+        return 0
+
+    def get(self, key: str) -> int:
+        """Return that nothing was counted."""
+        return 0
+
+    def get_expiry(self, key: str) -> float:
+        """Return when it is forgotten, which is now."""
+        return time.time()
+
+    def check(self) -> bool:
+        """Tell that it works."""
+        return True
+
+    def reset(self) -> int | None:
+        """Forget nothing, as nothing is known."""
+        return None
+
+    def clear(self, key: str) -> None:
+        """Forget nothing, as nothing is known."""

@@ -1,0 +1,66 @@
+"""What the extension keeps for one app, in ``app.extensions["otp_auth"]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported by init_app
+    from ..core.actors import ActorRegistry
+    from ..core.budgets import Budgets
+    from ..core.crypto import KeyHasher
+    from ..core.events import Emit
+    from ..core.settings import Settings
+    from ..flows.confirm import Confirmations
+    from ..flows.issue import CodeIssuer
+    from ..flows.redeem import CodeRedeemer
+    from ..tokens.credentials import Credentials
+    from .delivery import Delivery
+    from .storages import Storages
+
+EXTENSION = "otp_auth"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class State:
+    """The parts of one app, put together by ``init_app``.
+
+    :ivar moving: whether the windows of limits move.
+    """
+
+    settings: Settings
+    moving: bool
+    actors: ActorRegistry
+    storages: Storages
+    budgets: Budgets
+    emit: Emit
+    audit_hasher: KeyHasher
+    credentials: Credentials
+    issuer: CodeIssuer
+    redeemer: CodeRedeemer
+    confirmations: Confirmations
+    delivery: Delivery
+
+    def forget(self) -> None:
+        """Forget every code, window, budget and sign-in of an app on ``memory://``; for tests.
+
+        :raises ConfigError: if the app's storage is another one.
+        """
+        self.storages.forget()
+        self.budgets.forget()
+
+
+def current_state() -> State:
+    """Return the current app's state.
+
+    :raises ConfigError: if the extension was not initialised with this app.
+    :raises RuntimeError: outside of an app context.
+    """
+    state = current_app.extensions.get(EXTENSION)
+    if state is None:
+        raise ConfigError("the app has no OTPAuth: call otp_auth.init_app(app)")
+    return cast(State, state)

@@ -1,0 +1,103 @@
+"""Challenges: what somebody holds who asked; sealed for what he asked for, stored nowhere."""
+
+import itertools
+
+import pytest
+import time_machine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flask_otp_auth.core.challenges import MAX_LENGTH, Challenges, check_challenge
+from flask_otp_auth.core.crypto import Keys
+from flask_otp_auth.core.scopes import Scope
+from flask_otp_auth.errors import InvalidData
+
+OLD, NEW = b"the old secret key of the shop ...", b"the new secret key of the shop ..."
+
+SCOPE = Scope("customer", "login", "ada@example.com")
+
+#: Every way in which two requests may be for something else.
+SCOPES = [
+    Scope(*parts)
+    for parts in itertools.product(
+        ("customer", "user"),
+        ("login", "registration", "door"),
+        ("ada@example.com", "bob@example.com"),
+        ("", "bound"),
+    )
+]
+
+
+@pytest.fixture
+def challenges() -> Challenges:
+    """The challenges of an app."""
+    return Challenges(Keys.derive([NEW], "shop"))
+
+
+class TestSealing:
+    def test_a_challenge_fits_what_it_was_made_for_and_nothing_else(
+        self, challenges: Challenges
+    ) -> None:
+        for scope in SCOPES:
+            assert challenges.fitting(challenges.new(scope), SCOPES) == [scope]
+
+    def test_each_request_gets_another_one(self, challenges: Challenges) -> None:
+        made = {challenges.new(SCOPE) for _ in range(100)}
+        assert len(made) == 100
+        assert all(len(challenge) <= MAX_LENGTH for challenge in made)
+
+    def test_it_can_stand_in_a_url_and_tells_nothing(self, challenges: Challenges) -> None:
+        challenge = challenges.new(SCOPE)
+        assert challenge.replace("-", "").replace("_", "").isalnum()
+        assert "ada" not in challenge
+
+    def test_it_lives_for_fifteen_minutes(
+        self, challenges: Challenges, clock: time_machine.Traveller
+    ) -> None:
+        challenge = challenges.new(SCOPE)
+        clock.shift(899)
+        assert challenges.fitting(challenge, [SCOPE]) == [SCOPE]
+        clock.shift(1)
+        assert challenges.fitting(challenge, [SCOPE]) == []
+
+    def test_one_under_a_former_secret_key_fits_while_that_is_a_fallback(self) -> None:
+        challenge = Challenges(Keys.derive([OLD], "shop")).new(SCOPE)
+        rotated, replaced = Keys.derive([OLD, NEW], "shop"), Keys.derive([NEW], "shop")
+        assert Challenges(rotated).fitting(challenge, [SCOPE]) == [SCOPE]
+        assert Challenges(replaced).fitting(challenge, [SCOPE]) == []
+
+
+class TestForging:
+    @given(st.text(max_size=MAX_LENGTH) | st.binary(max_size=48).map(lambda raw: raw.hex()))
+    def test_garbage_fits_nothing(self, garbage: str) -> None:
+        assert Challenges(Keys.derive([NEW], "shop")).fitting(garbage, SCOPES) == []
+
+    def test_each_changed_character_spoils_it(self, challenges: Challenges) -> None:
+        challenge = challenges.new(SCOPE)
+        for place, character in enumerate(challenge):
+            changed = "A" if character != "A" else "B"
+            forged = challenge[:place] + changed + challenge[place + 1 :]
+            assert challenges.fitting(forged, [SCOPE]) == []
+
+    def test_so_does_what_is_missing_or_too_much(self, challenges: Challenges) -> None:
+        challenge = challenges.new(SCOPE)
+        for forged in (challenge[:-4], challenge + "AAAA", challenge[4:], challenge * 2):
+            assert challenges.fitting(forged, [SCOPE]) == []
+
+
+class TestWhatCallersSend:
+    @pytest.mark.parametrize("challenge", ["", "f00d", "x" * MAX_LENGTH, "ü", "\x00"])
+    @pytest.mark.parametrize("required", [True, False])
+    def test_any_short_text_may_be_sent(self, challenge: str, required: bool) -> None:
+        check_challenge(challenge, required=required)
+
+    def test_none_may_be_sent_unless_one_is_required(self) -> None:
+        check_challenge(None)
+        with pytest.raises(InvalidData, match="challenge must be"):
+            check_challenge(None, required=True)
+
+    @pytest.mark.parametrize("challenge", [7, b"f00d", ["f00d"], "x" * 65])
+    def test_what_can_not_be_one_is_refused_without_an_echo(self, challenge: object) -> None:
+        with pytest.raises(InvalidData, match="challenge must be") as caught:
+            check_challenge(challenge)
+        assert str(challenge) not in str(caught.value)

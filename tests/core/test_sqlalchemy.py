@@ -1,0 +1,1004 @@
+"""The actor store on SQLAlchemy: the right row, or none, or an error; never a guess."""
+
+import logging
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import flask_sqlalchemy
+import flask_sqlalchemy_lite
+import pytest
+import time_machine
+from flask import Flask
+from flask_login import UserMixin
+from sqlalchemy import (
+    Engine,
+    ForeignKey,
+    Integer,
+    Numeric,
+    String,
+    create_engine,
+    event,
+    func,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    mapped_column,
+    object_session,
+    relationship,
+    scoped_session,
+    sessionmaker,
+    synonym,
+)
+from sqlalchemy.pool import StaticPool
+from sqlalchemy.types import TypeDecorator, UserDefinedType
+
+from flask_otp_auth.core.actors import ActorType, ActorTypeSpec
+from flask_otp_auth.core.settings import Settings
+from flask_otp_auth.errors import AmbiguousActor, ConfigError, DuplicateError
+from flask_otp_auth.sqlalchemy import RECHECK_INTERVAL, SQLAlchemyActorStore
+
+ADA, BOB, PHONE = "ada@example.com", "bob@example.com", "+493012345678"
+
+
+class Base(DeclarativeBase):
+    """The models of these tests."""
+
+
+class Member(Base):
+    """An account with two identifiers, either of which may be missing."""
+
+    __tablename__ = "member"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str | None]
+    phone: Mapped[str | None]
+    token: Mapped[str | None] = mapped_column(unique=True)
+    deleted_at: Mapped[datetime | None]
+    is_active: Mapped[bool] = mapped_column(default=True)
+
+
+def actor_type(store: SQLAlchemyActorStore) -> ActorType:
+    return ActorTypeSpec.build("member", store).resolve(Settings(), special_use=lambda: False)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """A database in memory."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    Base.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    """Make sessions on the database."""
+    return sessionmaker(engine)
+
+
+@pytest.fixture
+def add(sessions: sessionmaker[Session]) -> Callable[..., None]:
+    """Add a row to the database."""
+
+    def add(row: Any) -> None:
+        with sessions.begin() as session:
+            session.add(row)
+
+    return add
+
+
+class TestByIdentifier:
+    """Which row an identifier is that of."""
+
+    @pytest.fixture
+    def store(self, sessions: sessionmaker[Session]) -> SQLAlchemyActorStore:
+        """Members by e-mail address or phone number."""
+        return SQLAlchemyActorStore(Member, sessions, identifiers=("email", "phone"))
+
+    def test_any_of_the_columns_may_have_it(
+        self, store: SQLAlchemyActorStore, add: Callable[..., None]
+    ) -> None:
+        add(Member(id=1, email=ADA, phone=PHONE))
+        add(Member(id=2, email=BOB))
+        assert [store.find_by_identifier(text).id for text in (ADA, PHONE, BOB)] == [1, 1, 2]
+
+    def test_one_column_is_enough(
+        self, sessions: sessionmaker[Session], add: Callable[..., None]
+    ) -> None:
+        add(Member(email=ADA, phone=PHONE))
+        by_mail = SQLAlchemyActorStore(Member, sessions)
+        assert by_mail.find_by_identifier(ADA).email == ADA
+        assert by_mail.find_by_identifier(PHONE) is None
+
+    @pytest.mark.parametrize("identifier", ["eve@example.com", "", "None", "%", "' OR 1=1 --"])
+    def test_an_unknown_one_is_nobody_s(
+        self, store: SQLAlchemyActorStore, add: Callable[..., None], identifier: str
+    ) -> None:
+        add(Member(email=ADA))
+        assert store.find_by_identifier(identifier) is None
+
+    def test_two_rows_with_one_identifier_are_an_error(
+        self, store: SQLAlchemyActorStore, add: Callable[..., None]
+    ) -> None:
+        add(Member(email=ADA))
+        add(Member(email=ADA))
+        with pytest.raises(AmbiguousActor) as caught:
+            store.find_by_identifier(ADA)
+        assert ADA not in str(caught.value)
+
+    def test_so_are_two_rows_that_have_it_in_different_columns(
+        self, store: SQLAlchemyActorStore, add: Callable[..., None]
+    ) -> None:
+        add(Member(email=ADA))
+        add(Member(email=BOB, phone=ADA))
+        with pytest.raises(AmbiguousActor):
+            store.find_by_identifier(ADA)
+
+    def test_one_row_that_has_it_twice_is_none(
+        self, store: SQLAlchemyActorStore, add: Callable[..., None]
+    ) -> None:
+        add(Member(id=1, email=ADA, phone=ADA))
+        assert store.find_by_identifier(ADA).id == 1
+
+
+class TestRowsThatDoNotCount:
+    """Deleted and inactive rows sign nobody in, and are in nobody's way."""
+
+    @pytest.fixture
+    def store(self, sessions: sessionmaker[Session]) -> SQLAlchemyActorStore:
+        """Members who have not left."""
+        return SQLAlchemyActorStore(
+            Member, sessions, is_deleted=lambda member: member.deleted_at is not None
+        )
+
+    @pytest.fixture
+    def members(self, store: SQLAlchemyActorStore) -> ActorType:
+        """The actor type of these members."""
+        return actor_type(store)
+
+    @pytest.mark.parametrize("gone", [{"deleted_at": datetime.now(UTC)}, {"is_active": False}])
+    def test_they_can_not_sign_in(
+        self, members: ActorType, add: Callable[..., None], gone: dict[str, Any]
+    ) -> None:
+        add(Member(id=1, email=ADA, **gone))
+        assert members.find_by_identifier(ADA) is None
+        assert members.find_by_id("1") is None
+
+    def test_who_left_may_register_anew_and_who_was_switched_off_may_not(
+        self, members: ActorType, add: Callable[..., None]
+    ) -> None:
+        add(Member(email=ADA, deleted_at=datetime.now(UTC)))
+        add(Member(id=2, email=BOB, is_active=False))
+        assert members.find_including_inactive(ADA) is None
+        assert members.find_including_inactive(BOB).id == 2
+
+    @pytest.mark.parametrize("gone", [{"deleted_at": datetime.now(UTC)}, {"is_active": False}])
+    def test_who_has_a_new_row_is_found(
+        self, store: SQLAlchemyActorStore, add: Callable[..., None], gone: dict[str, Any]
+    ) -> None:
+        add(Member(id=1, email=ADA, **gone))
+        add(Member(id=2, email=ADA))
+        assert store.find_by_identifier(ADA).id == 2
+
+    def test_of_two_who_were_switched_off_none_is_the_owner(
+        self, store: SQLAlchemyActorStore, add: Callable[..., None]
+    ) -> None:
+        add(Member(email=ADA, is_active=False))
+        add(Member(email=ADA, is_active=False))
+        with pytest.raises(AmbiguousActor):
+            store.find_by_identifier(ADA)
+
+
+def unaccented(text: str | None) -> str | None:
+    """Return what some collations of MySQL and ICU make of a text before they compare it."""
+    return text and text.lower().replace("á", "a").replace("ß", "ss").rstrip(" ")
+
+
+class LooseBase(DeclarativeBase):
+    """The models of a database with a collation of its own."""
+
+
+class Loose(LooseBase):
+    """An account whose database sees neither case, accents nor trailing spaces."""
+
+    __tablename__ = "loose"
+    id: Mapped[str] = mapped_column(String(collation="loose"), primary_key=True)
+    email: Mapped[str] = mapped_column(String(collation="loose"))
+
+
+class TestCollations:
+    """A database may deem two addresses equal; then they are compared once more, exactly."""
+
+    @pytest.fixture
+    def engine(self) -> Iterator[Engine]:
+        """A database with such a collation."""
+
+        def compare(one: str, other: str) -> int:
+            return 0 if unaccented(one) == unaccented(other) else 1
+
+        def teach(connection: sqlite3.Connection, record: object) -> None:
+            connection.create_collation("loose", compare)
+
+        engine = create_engine("sqlite://", poolclass=StaticPool)
+        event.listen(engine, "connect", teach)
+        LooseBase.metadata.create_all(engine)
+        yield engine
+        engine.dispose()
+
+    @pytest.fixture
+    def store(self, sessions: sessionmaker[Session]) -> SQLAlchemyActorStore:
+        """The accounts."""
+        return SQLAlchemyActorStore(Loose, sessions)
+
+    @pytest.mark.parametrize("stored", ["ádá@example.com", "ada@exámple.com", "adá@example.com "])
+    def test_a_look_alike_is_somebody_else(
+        self,
+        store: SQLAlchemyActorStore,
+        add: Callable[..., None],
+        sessions: sessionmaker[Session],
+        stored: str,
+    ) -> None:
+        add(Loose(id="1", email=stored))
+        with sessions() as session:
+            assert session.scalar(select(Loose).where(Loose.email == ADA)) is not None
+        assert store.find_by_identifier(ADA) is None
+
+    @pytest.mark.parametrize("stored", ["Ada@Example.com", "ada@example.com "])
+    def test_another_spelling_of_the_same_address_is_the_same_person(
+        self, store: SQLAlchemyActorStore, add: Callable[..., None], stored: str
+    ) -> None:
+        add(Loose(id="1", email=stored))
+        assert store.find_by_identifier(ADA).id == "1"
+
+    def test_two_spellings_in_two_rows_are_an_error(
+        self, store: SQLAlchemyActorStore, add: Callable[..., None]
+    ) -> None:
+        add(Loose(id="1", email="Ada@example.com"))
+        add(Loose(id="2", email=ADA))
+        with pytest.raises(AmbiguousActor):
+            store.find_by_identifier(ADA)
+
+    def test_what_is_no_address_is_compared_as_it_stands(
+        self, sessions: sessionmaker[Session], add: Callable[..., None]
+    ) -> None:
+        add(Loose(id="1", email="Ada"))
+        add(Loose(id="2", email="@da"))
+        store = SQLAlchemyActorStore(Loose, sessions)
+        found = [store.find_by_identifier(text) for text in ("ada", "Ada", "@DA", "@da")]
+        assert [row and row.id for row in found] == [None, "1", None, "2"]
+
+    def test_a_form_of_the_app_s_own_decides_what_is_equal(
+        self, sessions: sessionmaker[Session], add: Callable[..., None]
+    ) -> None:
+        add(Loose(id="1", email="Ada@example.com"))
+        case_matters = SQLAlchemyActorStore(Loose, sessions, canonical=str.strip)
+        assert case_matters.find_by_identifier(ADA) is None
+        assert case_matters.find_by_identifier("Ada@example.com").id == "1"
+
+    def test_ids_are_compared_exactly_too(
+        self, store: SQLAlchemyActorStore, add: Callable[..., None]
+    ) -> None:
+        add(Loose(id="ada", email=ADA))
+        assert store.find_by_id("ada").email == ADA
+        assert [store.find_by_id(text) for text in ("ADA", "ádá", "ada ")] == [None, None, None]
+
+
+class Serial(TypeDecorator[str]):
+    """An id that Python knows as a text and the database as a number."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: object) -> int:
+        return int(value)
+
+    def process_result_value(self, value: Any, dialect: object) -> str:
+        return f"{value:06}"
+
+
+class Opaque(UserDefinedType[Any]):
+    """A type that doesn't tell what it is in Python, as SQLAlchemy 2.0 has these."""
+
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[Any]:
+        raise NotImplementedError
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "VARCHAR(10)"
+
+
+class ByUuid(Base):
+    __tablename__ = "by_uuid"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    email: Mapped[str]
+
+
+class ByText(Base):
+    __tablename__ = "by_text"
+    name: Mapped[str] = mapped_column("id", primary_key=True)
+    email: Mapped[str]
+
+
+class ByDecimal(Base):
+    __tablename__ = "by_decimal"
+    id: Mapped[Decimal] = mapped_column(Numeric(asdecimal=False), primary_key=True)
+    email: Mapped[str]
+
+
+class BySerial(Base):
+    __tablename__ = "by_serial"
+    id: Mapped[str] = mapped_column(Serial, primary_key=True)
+    email: Mapped[str]
+
+
+class ByOpaque(Base):
+    __tablename__ = "by_opaque"
+    id: Mapped[Any] = mapped_column(Opaque, primary_key=True)
+    email: Mapped[str]
+
+
+class ByPair(Base):
+    __tablename__ = "by_pair"
+    shop: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str]
+
+
+class TestById:
+    """An id is a text everywhere but in the database."""
+
+    @pytest.mark.parametrize(
+        ("row", "actor_id"),
+        [
+            (Member(id=7, email=ADA), "7"),
+            (ByUuid(id=uuid.UUID(int=7), email=ADA), "00000000-0000-0000-0000-000000000007"),
+            (ByText(name="ada", email=ADA), "ada"),
+            (ByDecimal(id=Decimal("7.5"), email=ADA), "7.5"),
+            (BySerial(id="000007", email=ADA), "000007"),
+            (ByOpaque(id="seven", email=ADA), "seven"),
+        ],
+        ids=["int", "uuid", "str", "decimal", "decorated", "opaque"],
+    )
+    def test_it_becomes_what_the_primary_key_is(
+        self, add: Callable[..., None], sessions: sessionmaker[Session], row: Any, actor_id: str
+    ) -> None:
+        model = type(row)
+        add(row)
+        store = SQLAlchemyActorStore(model, sessions)
+        assert store.find_by_id(actor_id).email == ADA
+        assert store.find_by_id(actor_id + "1") is None
+
+    @pytest.mark.parametrize(
+        "actor_id", ["", "ada", "7.0", " 7", "07", "+7", "٧", "7\n", "7_", "9" * 5000, "None", "-1"]
+    )
+    def test_what_is_not_exactly_an_id_is_nobody_s(
+        self, add: Callable[..., None], sessions: sessionmaker[Session], actor_id: str
+    ) -> None:
+        add(Member(id=7, email=ADA))
+        assert SQLAlchemyActorStore(Member, sessions).find_by_id(actor_id) is None
+
+    @pytest.mark.parametrize("actor_id", ["7", "{00000000-0000-0000-0000-000000000007}", "7" * 32])
+    def test_a_uuid_has_one_spelling(
+        self, add: Callable[..., None], sessions: sessionmaker[Session], actor_id: str
+    ) -> None:
+        add(ByUuid(id=uuid.UUID(int=7), email=ADA))
+        add(ByUuid(id=uuid.UUID("7" * 32), email=BOB))
+        assert SQLAlchemyActorStore(ByUuid, sessions).find_by_id(actor_id) is None
+
+    def test_another_attribute_may_be_the_id(
+        self, add: Callable[..., None], sessions: sessionmaker[Session]
+    ) -> None:
+        add(Member(id=1, email=ADA, token="2"))
+        add(Member(id=2, email=BOB, token="1"))
+        store = SQLAlchemyActorStore(Member, sessions, key="token")
+        assert store.find_by_id("2").email == ADA
+
+    def test_a_primary_key_of_two_columns_needs_one(self, sessions: sessionmaker[Session]) -> None:
+        with pytest.raises(ConfigError, match="name the attribute that is an actor's id with key="):
+            SQLAlchemyActorStore(ByPair, sessions)
+        assert SQLAlchemyActorStore(ByPair, sessions, key="number").find_by_id("1") is None
+
+    def test_an_id_that_two_rows_have_is_an_error(
+        self, add: Callable[..., None], sessions: sessionmaker[Session]
+    ) -> None:
+        add(ByPair(shop=1, number=7, email=ADA))
+        add(ByPair(shop=2, number=7, email=BOB))
+        with pytest.raises(AmbiguousActor):
+            SQLAlchemyActorStore(ByPair, sessions, key="number").find_by_id("7")
+
+
+class Order(Base):
+    __tablename__ = "order"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    buyer_id: Mapped[int] = mapped_column(ForeignKey("buyer.id"))
+
+
+class Buyer(Base):
+    """An account with orders, loaded along with it, and an address as it was typed."""
+
+    __tablename__ = "buyer"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    typed: Mapped[str]
+    orders: Mapped[list[Order]] = relationship(lazy="joined")
+
+    @hybrid_property
+    def email(self) -> str:
+        return self.typed.lower()
+
+    @email.inplace.expression
+    @classmethod
+    def _email(cls) -> Any:
+        return func.lower(cls.typed)
+
+
+class TestModels:
+    """What a model may look like."""
+
+    def test_an_attribute_may_be_a_hybrid(
+        self, add: Callable[..., None], sessions: sessionmaker[Session]
+    ) -> None:
+        add(Buyer(typed="Ada@Example.com"))
+        assert SQLAlchemyActorStore(Buyer, sessions).find_by_identifier(ADA) is not None
+
+    def test_rows_that_come_with_others_are_one_row(
+        self, add: Callable[..., None], sessions: sessionmaker[Session]
+    ) -> None:
+        add(Buyer(typed=ADA, orders=[Order(), Order()]))
+        buyer = SQLAlchemyActorStore(Buyer, sessions).find_by_identifier(ADA)
+        assert len(buyer.orders) == 2
+
+    def test_a_store_can_be_made_before_all_models_are(
+        self, sessions: sessionmaker[Session]
+    ) -> None:
+        class Early(DeclarativeBase):
+            pass
+
+        class Account(Early):
+            __tablename__ = "account"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            email: Mapped[str]
+            notes: Mapped[list["Note"]] = relationship()
+
+        store = SQLAlchemyActorStore(Account, sessions)
+
+        class Note(Early):
+            __tablename__ = "note"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+
+        with sessions.begin() as session:
+            Early.metadata.create_all(session.connection())
+            session.add(Account(email=ADA, notes=[Note()]))
+        assert store.find_by_identifier(ADA).email == ADA
+
+    @pytest.mark.parametrize("names", [("mail",), ("email", "fax"), ()])
+    def test_its_attributes_are_checked_at_once(
+        self, sessions: sessionmaker[Session], names: tuple[str, ...]
+    ) -> None:
+        with pytest.raises(ConfigError, match=r"mail|fax|identifiers="):
+            SQLAlchemyActorStore(Member, sessions, identifiers=names)
+
+    def test_a_single_name_is_not_taken_for_a_list_of_letters(
+        self, sessions: sessionmaker[Session]
+    ) -> None:
+        with pytest.raises(ConfigError, match="must be a list of names"):
+            SQLAlchemyActorStore(Member, sessions, identifiers="email")
+
+    def test_so_is_its_key(self, sessions: sessionmaker[Session]) -> None:
+        with pytest.raises(ConfigError, match="Member has no attribute 'uid'"):
+            SQLAlchemyActorStore(Member, sessions, key="uid")
+
+
+class TestSessions:
+    """Where sessions come from, and who ends them."""
+
+    @pytest.fixture(autouse=True)
+    def ada(self, add: Callable[..., None]) -> None:
+        add(Member(id=1, email=ADA))
+
+    def test_one_made_for_a_look_up_is_closed_after_it(
+        self, sessions: sessionmaker[Session]
+    ) -> None:
+        member = SQLAlchemyActorStore(Member, sessions).find_by_id("1")
+        assert member.email == ADA
+        assert object_session(member) is None
+
+    def test_that_is_so_after_an_error_too(self, add: Callable[..., None], engine: Engine) -> None:
+        closed = []
+
+        class Watched(Session):
+            def close(self) -> None:
+                closed.append(self)
+                super().close()
+
+        add(Member(id=2, email=ADA))
+        store = SQLAlchemyActorStore(Member, sessionmaker(engine, class_=Watched))
+        with pytest.raises(AmbiguousActor):
+            store.find_by_identifier(ADA)
+        assert len(closed) == 1
+
+    def test_a_single_one_is_refused(self, sessions: sessionmaker[Session]) -> None:
+        with sessions() as session, pytest.raises(ConfigError, match="can't serve several threads"):
+            SQLAlchemyActorStore(Member, session)
+
+    @pytest.mark.parametrize("session", [None, "sqlite://"])
+    def test_what_gives_no_session_is_refused(self, session: Any) -> None:
+        with pytest.raises(ConfigError, match="session= must be db"):
+            SQLAlchemyActorStore(Member, session)
+
+    @pytest.mark.parametrize("session", [object(), None])
+    def test_what_gives_another_object_is_refused_at_the_first_call(self, session: Any) -> None:
+        """An AsyncSession, for one."""
+        store = SQLAlchemyActorStore(Member, lambda: session)
+        with pytest.raises(TypeError, match=r"must give a sqlalchemy\.orm\.Session, not .* class"):
+            store.find_by_id("1")
+
+
+ASKS = [
+    lambda store: store.find_by_identifier(ADA),
+    lambda store: store.find_by_identifier("eve@example.com"),
+    lambda store: store.find_by_id("1"),
+    lambda store: store.count_non_canonical(),
+    lambda store: store.create("eve@example.com", {}),
+]
+
+
+class TestTransactions:
+    """A look-up leaves no transaction of its own behind, and ends none of the app's."""
+
+    @pytest.fixture(params=["scoped_session", "function", "function of a scoped_session"])
+    def scoped(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+        """The sessions of an app, one a thread; ``.given`` is what the store gets."""
+        engine = create_engine(f"sqlite:///{tmp_path}/shop.sqlite3")
+        Base.metadata.create_all(engine)
+        scoped = scoped_session(sessionmaker(engine))
+        scoped.given = {
+            "scoped_session": scoped,
+            "function": lambda: scoped(),
+            "function of a scoped_session": lambda: scoped,
+        }[request.param]
+        scoped.add(Member(id=1, email=ADA))
+        scoped.commit()
+        yield scoped
+        scoped.remove()
+        engine.dispose()
+
+    @pytest.fixture
+    def store(self, scoped: Any) -> SQLAlchemyActorStore:
+        return SQLAlchemyActorStore(Member, scoped.given)
+
+    @pytest.mark.parametrize("ask", ASKS)
+    def test_the_one_that_a_look_up_begins_ends_with_it(
+        self, store: SQLAlchemyActorStore, scoped: Any, ask: Callable[[Any], Any]
+    ) -> None:
+        ask(store)
+        assert not scoped().in_transaction()
+        assert scoped.get_bind().pool.checkedout() == 0
+        with scoped.begin():  # as a view may do
+            pass
+
+    def test_so_it_does_after_an_error(self, scoped: Any) -> None:
+        scoped.add(Member(id=2, email=ADA))
+        scoped.commit()
+        with pytest.raises(AmbiguousActor):
+            SQLAlchemyActorStore(Member, scoped.given).find_by_identifier(ADA)
+        assert not scoped().in_transaction()
+
+    @pytest.mark.parametrize("ask", [*ASKS[:1], *ASKS[2:3], ASKS[4]])
+    def test_an_actor_stays_loaded_and_in_the_session(
+        self, store: SQLAlchemyActorStore, scoped: Any, ask: Callable[[Any], Any]
+    ) -> None:
+        member = ask(store)
+        assert not inspect(member).expired_attributes
+        assert (member.id, member.is_active) in ((1, True), (2, True))
+        assert object_session(member) is scoped()
+        assert not scoped().in_transaction()
+        member.phone = PHONE
+        scoped.commit()
+        assert store.find_by_id(str(member.id)).phone == PHONE
+
+    @pytest.mark.parametrize("ask", ASKS[:4])
+    def test_one_that_the_app_has_begun_goes_on(
+        self, store: SQLAlchemyActorStore, scoped: Any, ask: Callable[[Any], Any]
+    ) -> None:
+        bob = Member(id=2, email=BOB)
+        scoped.add(bob)
+        ada = scoped.get(Member, 1)
+        ada.phone = PHONE
+        ask(store)
+        assert bob in scoped
+        assert ada.phone == PHONE
+        scoped.rollback()
+        assert store.find_by_identifier(BOB) is None
+
+    def test_changes_that_are_not_written_yet_are_not_lost(
+        self, store: SQLAlchemyActorStore, scoped: Any
+    ) -> None:
+        ada = store.find_by_id("1")
+        ada.phone = PHONE
+        with scoped.no_autoflush:
+            assert store.find_by_id("1").phone == PHONE
+        scoped.commit()
+        assert ada.phone == PHONE
+
+    def test_what_an_earlier_look_up_has_loaded_is_read_anew(
+        self, store: SQLAlchemyActorStore, scoped: Any
+    ) -> None:
+        ada = store.find_by_id("1")
+        with Session(scoped.get_bind()) as another, another.begin():
+            another.get(Member, 1).is_active = False
+        assert store.find_by_id("1") is ada
+        assert not ada.is_active
+
+    def test_the_transaction_that_a_test_has_joined_its_session_to_goes_on(
+        self, engine: Engine
+    ) -> None:
+        """The recipe of SQLAlchemy's documentation and of pytest-flask-sqlalchemy."""
+        with engine.connect() as connection, connection.begin() as transaction:
+            scoped = scoped_session(sessionmaker(connection))
+            scoped.add(Member(id=1, email=ADA))
+            scoped.commit()
+            store = SQLAlchemyActorStore(Member, scoped)
+            assert store.find_by_identifier(ADA).id == 1
+            assert store.find_by_identifier(BOB) is None
+            assert store.find_by_id("1").id == 1
+            assert transaction.is_active
+            scoped.remove()
+            transaction.rollback()
+
+    def test_sessions_that_begin_nothing_by_themselves_are_served(self, engine: Engine) -> None:
+        scoped = scoped_session(sessionmaker(engine, autobegin=False))
+        with scoped.begin():
+            scoped.add(Member(id=1, email=ADA))
+        assert SQLAlchemyActorStore(Member, scoped).find_by_id("1").email == ADA
+        scoped.remove()
+
+
+def classic(app: Flask) -> tuple[Any, type[Any]]:
+    """Return Flask-SQLAlchemy's ``db`` and a model."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{app.instance_path}/shop.sqlite3"
+    db = flask_sqlalchemy.SQLAlchemy(app)
+
+    class Customer(db.Model):  # type: ignore[name-defined, misc]  # made by a function
+        id = db.Column(db.Integer, primary_key=True)
+        email = db.Column(db.String, unique=True)
+
+    return db, Customer
+
+
+def lite(app: Flask) -> tuple[Any, type[Any]]:
+    """Return Flask-SQLAlchemy-Lite's ``db`` and a model."""
+    app.config["SQLALCHEMY_ENGINES"] = {"default": f"sqlite:///{app.instance_path}/shop.sqlite3"}
+    return flask_sqlalchemy_lite.SQLAlchemy(app), Member
+
+
+@pytest.mark.parametrize("given", ["db", "db.session"])
+@pytest.mark.parametrize("extension", [classic, lite])
+def test_both_flask_extensions_are_served_in_an_app_context(
+    tmp_path: Path, extension: Callable[[Flask], tuple[Any, type[Any]]], given: str
+) -> None:
+    app = Flask("shop", instance_path=str(tmp_path))
+    db, model = extension(app)
+    # Lite has a session only in an app context, so db.session can't be given outside of one.
+    session = db if given == "db" else getattr(type(db), "session", None) and (lambda: db.session)
+    store = SQLAlchemyActorStore(model, session or db.session)
+    with app.app_context():
+        engine = db.engine
+        model.metadata.create_all(engine)
+        made = store.create(ADA, {})
+        found = store.find_by_identifier(ADA)
+        assert found is made is store.find_by_id(str(made.id))
+        assert object_session(found).in_transaction() is False
+        with db.session.begin():
+            assert found in db.session
+    engine.dispose()
+
+
+class TestIgnoringCase:
+    """Rows whose addresses stand as people typed them."""
+
+    @pytest.fixture
+    def make(self, sessions: sessionmaker[Session]) -> Callable[..., SQLAlchemyActorStore]:
+        def make(**options: Any) -> SQLAlchemyActorStore:
+            return SQLAlchemyActorStore(Member, sessions, ("email", "phone"), **options)
+
+        return make
+
+    @pytest.mark.parametrize("options", [{}, {"ignore_case": True}, {"canonical": str.lower}])
+    def test_they_are_their_owner_s(
+        self, make: Callable[..., Any], add: Callable[..., None], options: dict[str, Any]
+    ) -> None:
+        add(Member(id=1, email="Ada@Example.com"))
+        add(Member(id=2, email=BOB, phone=PHONE))
+        store = make(**options)
+        assert store.find_by_identifier(ADA).id == 1
+        assert store.find_by_identifier(BOB).id == 2
+        assert store.find_by_identifier(PHONE).id == 2
+        assert store.find_by_identifier("eve@example.com") is None
+
+    def test_that_can_be_switched_off(
+        self, make: Callable[..., Any], add: Callable[..., None]
+    ) -> None:
+        add(Member(email="Ada@Example.com"))
+        assert make(ignore_case=False).find_by_identifier(ADA) is None
+
+    @pytest.mark.parametrize("options", [{}, {"ignore_case": True}])
+    def test_two_of_them_are_an_error(
+        self, make: Callable[..., Any], add: Callable[..., None], options: dict[str, Any]
+    ) -> None:
+        add(Member(email="Ada@Example.com"))
+        add(Member(email="ADA@example.com"))
+        with pytest.raises(AmbiguousActor):
+            make(**options).find_by_identifier(ADA)
+
+    def test_so_are_one_of_them_and_a_canonical_one(
+        self, make: Callable[..., Any], add: Callable[..., None]
+    ) -> None:
+        add(Member(id=1, email="Ada@Example.com"))
+        add(Member(id=2, email=ADA))
+        with pytest.raises(AmbiguousActor):
+            make(ignore_case=True).find_by_identifier(ADA)
+        assert make().find_by_identifier(ADA).id == 2
+
+    def test_a_form_in_which_case_matters_is_heeded(
+        self, make: Callable[..., Any], add: Callable[..., None]
+    ) -> None:
+        add(Member(email="Ada@Example.com"))
+        assert make(canonical=str, ignore_case=True).find_by_identifier(ADA) is None
+
+    def test_columns_of_other_types_are_compared_as_they_are(
+        self, sessions: sessionmaker[Session], add: Callable[..., None]
+    ) -> None:
+        add(ByUuid(id=uuid.UUID(int=7), email=ADA))
+        add(ByOpaque(id="Ada@Example.com", email=BOB))
+        by_id = {"identifiers": ("id",), "key": "email"}
+        for ignore_case in (None, True):
+            store = SQLAlchemyActorStore(ByOpaque, sessions, ignore_case=ignore_case, **by_id)
+            assert store.find_by_identifier("Ada@Example.com").email == BOB
+            assert store.find_by_identifier(ADA) is None
+
+    def test_a_table_is_looked_through_for_them_once_an_hour(
+        self,
+        make: Callable[..., Any],
+        add: Callable[..., None],
+        engine: Engine,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Or strangers could make the database read all of it with each unknown address."""
+        queries: list[str] = []
+        event.listen(engine, "before_cursor_execute", lambda *args: queries.append(args[2]))
+
+        def find(identifier: str = ADA) -> tuple[int | None, int]:
+            queries.clear()
+            row = store.find_by_identifier(identifier)
+            return row and row.id, len(queries)
+
+        with time_machine.travel(0, tick=False) as clock:
+            store = make()
+            add(Member(id=1, email=BOB))
+            assert find(BOB) == (1, 1)
+            assert find() == (None, 2)
+            assert find() == (None, 1)
+            assert find(PHONE) == (None, 1)
+            add(Member(id=2, email="Ada@Example.com"))
+            clock.shift(RECHECK_INTERVAL - 1)
+            assert find() == (None, 1)
+            assert not caplog.records
+            clock.shift(1)
+            assert find() == (2, 3)
+            assert find() == (2, 2)
+            assert find(BOB) == (1, 1)
+        (record,) = caplog.records
+        assert (record.name, record.levelno) == ("flask_otp_auth", logging.WARNING)
+        assert "the table of Member has e-mail addresses in mixed case" in record.getMessage()
+
+    @pytest.mark.parametrize(
+        ("row", "count"),
+        [
+            ({"email": ADA, "phone": PHONE}, 0),
+            ({"email": None, "phone": ""}, 0),
+            ({"email": "Ada@Example.com"}, 1),
+            ({"email": ADA, "phone": "+49 30 12345678"}, 1),
+            ({"email": "Ada@Example.com", "phone": "030 12345678"}, 1),
+            ({"email": "ada@"}, 1),
+        ],
+    )
+    def test_rows_that_are_not_canonical_are_counted(
+        self, make: Callable[..., Any], add: Callable[..., None], row: dict[str, Any], count: int
+    ) -> None:
+        add(Member(email="bob@shop.test"))
+        add(Member(**row))
+        assert make().count_non_canonical() == count
+
+    def test_what_is_no_text_is_canonical(
+        self, add: Callable[..., None], sessions: sessionmaker[Session]
+    ) -> None:
+        add(Member(id=7))
+        assert SQLAlchemyActorStore(Member, sessions, ("id",)).count_non_canonical() == 0
+
+
+class Switched(Base):
+    """An account that is switched off by a column which its ``is_active`` doesn't read."""
+
+    __tablename__ = "switched"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    disabled: Mapped[bool] = mapped_column(default=False)
+
+
+def model(name: str, *bases: type[Any], column: str = "disabled", **members: Any) -> type[Any]:
+    """Make a model with a column that says who is switched off."""
+
+    class Own(DeclarativeBase):
+        pass
+
+    columns = {
+        "__tablename__": "user",
+        "id": mapped_column(Integer, primary_key=True),
+        "email": mapped_column(String),
+        column: mapped_column(Integer),
+    }
+    return type(name, (*bases, Own), columns | members)
+
+
+def wrapped(function: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    def call(self: Any) -> bool:
+        return function(self)
+
+    return call
+
+
+class TestWhoIsSwitchedOff:
+    """A column that nobody reads would let in who was switched off."""
+
+    @pytest.mark.parametrize(
+        "column",
+        ["active", "is_disabled", "enabled", "inactive", "deactivated", "deactivated_at",
+         "blocked", "banned_until", "is_suspended"],
+    )  # fmt: skip
+    def test_such_a_model_is_refused(self, sessions: sessionmaker[Session], column: str) -> None:
+        with pytest.raises(ConfigError, match=f"User has a column '{column}'.* with|is_active="):
+            SQLAlchemyActorStore(model("User", UserMixin, column=column), sessions)
+
+    @pytest.mark.parametrize(
+        "members",
+        [{}, {"is_active": True}, {"is_active": property(lambda self: True)},
+         {"is_active": lambda self: True}],
+        ids=["none", "attribute", "property", "method"],
+    )  # fmt: skip
+    def test_so_it_is_with_any_constant(
+        self, sessions: sessionmaker[Session], members: dict[str, Any]
+    ) -> None:
+        with pytest.raises(ConfigError, match="so users who are switched off could sign in"):
+            SQLAlchemyActorStore(model("User", **members), sessions)
+
+    @pytest.mark.parametrize(
+        "members",
+        [{"is_active": property(lambda self: not self.disabled)},
+         {"is_active": lambda self: not self.disabled},
+         {"is_active": hybrid_property(lambda self: self.disabled == 0)},
+         {"is_active": mapped_column(Integer)},
+         {"is_active": synonym("disabled")},
+         {"is_active": property(wrapped(lambda self: not self.disabled))}],
+        ids=["property", "method", "hybrid", "column", "synonym", "wrapped"],
+    )  # fmt: skip
+    def test_one_that_reads_something_is_taken(
+        self, sessions: sessionmaker[Session], members: dict[str, Any]
+    ) -> None:
+        assert SQLAlchemyActorStore(model("User", **members), sessions)
+
+    @pytest.mark.parametrize("column", ["name", "activity", "inactive_reason", "radioactive"])
+    def test_so_is_one_without_such_a_column(
+        self, sessions: sessionmaker[Session], column: str
+    ) -> None:
+        assert SQLAlchemyActorStore(model("User", UserMixin, column=column), sessions)
+
+    def test_the_app_says_who_may_sign_in(
+        self, sessions: sessionmaker[Session], add: Callable[..., None]
+    ) -> None:
+        add(Switched(id=1, email=ADA, disabled=True))
+        add(Switched(id=2, email=BOB))
+        store = SQLAlchemyActorStore(Switched, sessions, is_active=lambda row: not row.disabled)
+        accounts = actor_type(store)
+        assert accounts.find_by_identifier(ADA) is None
+        assert accounts.find_by_id("1") is None
+        assert accounts.find_including_inactive(ADA).id == 1
+        assert accounts.find_by_identifier(BOB).id == 2
+
+    @pytest.mark.parametrize("option", ["is_active", "is_deleted"])
+    def test_not_with_a_coroutine(self, sessions: sessionmaker[Session], option: str) -> None:
+        async def ask(row: Any) -> bool:
+            return True
+
+        with pytest.raises(ConfigError, match="must be plain functions, not async def"):
+            SQLAlchemyActorStore(Member, sessions, **{option: ask})
+
+
+class Joined(Base):
+    """An account with what a registration form asks for."""
+
+    __tablename__ = "joined"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str | None] = mapped_column(unique=True)
+    phone: Mapped[str | None] = mapped_column(unique=True)
+    nickname: Mapped[str | None] = mapped_column(unique=True)
+    name: Mapped[str]
+
+
+class TestCreating:
+    """New rows, for somebody who has proved an identifier."""
+
+    @pytest.fixture
+    def store(self, sessions: sessionmaker[Session]) -> SQLAlchemyActorStore:
+        return SQLAlchemyActorStore(Joined, sessions, ("email", "phone"))
+
+    def test_a_row_is_written_and_comes_back_loaded(
+        self, store: SQLAlchemyActorStore, sessions: sessionmaker[Session]
+    ) -> None:
+        made = store.create(ADA, {"name": "Ada"})
+        assert (made.id, made.email, made.phone, made.name) == (1, ADA, None, "Ada")
+        with sessions() as session:
+            assert session.get(Joined, 1).email == ADA
+
+    @pytest.mark.parametrize(
+        ("names", "of_email", "of_phone"),
+        [
+            (("email", "phone"), "email", "phone"),
+            (("phone", "email"), "email", "phone"),
+            (("email",), "email", "email"),
+            (("phone",), "phone", "phone"),
+            (("phone", "nickname"), "phone", "nickname"),
+        ],
+    )
+    def test_the_identifier_goes_where_it_belongs(
+        self, sessions: sessionmaker[Session], names: tuple[str, ...], of_email: str, of_phone: str
+    ) -> None:
+        store = SQLAlchemyActorStore(Joined, sessions, names)
+        for identifier, name in ((ADA, of_email), (PHONE, of_phone)):
+            made = store.create(identifier, {"name": "Ada"})
+            values = {n: getattr(made, n) for n in ("email", "phone", "nickname")}
+            assert {n: v for n, v in values.items() if v is not None} == {name: identifier}
+
+    @pytest.mark.parametrize("taken", [{}, {"nickname": "countess"}])
+    def test_a_row_that_is_there_already_is_a_duplicate(
+        self, store: SQLAlchemyActorStore, taken: dict[str, str]
+    ) -> None:
+        store.create(BOB if taken else ADA, {"name": "First", **taken})
+        with pytest.raises(DuplicateError) as caught:
+            store.create(ADA, {"name": "Second", **taken})
+        assert caught.value.__suppress_context__
+        assert store.find_by_identifier(BOB if taken else ADA).name == "First"
+
+    def test_a_session_of_the_app_s_can_be_used_after_that(
+        self, sessions: sessionmaker[Session]
+    ) -> None:
+        scoped = scoped_session(sessions)
+        store = SQLAlchemyActorStore(Joined, scoped)
+        store.create(ADA, {"name": "First"})
+        with pytest.raises(DuplicateError):
+            store.create(ADA, {"name": "Second"})
+        assert store.create(BOB, {"name": "Bob"}).name == "Bob"
+        scoped.remove()
+
+    def test_a_form_that_lacks_a_field_is_no_duplicate(self, store: SQLAlchemyActorStore) -> None:
+        with pytest.raises(IntegrityError):
+            store.create(ADA, {})
+
+    @pytest.mark.parametrize("field", ["email", "phone", "id"])
+    def test_a_form_can_not_set_what_nobody_has_proved(
+        self, store: SQLAlchemyActorStore, field: str
+    ) -> None:
+        with pytest.raises(ValueError, match=f"fields= must not set {field}"):
+            store.create(ADA, {"name": "Eve", field: PHONE})

@@ -1,0 +1,95 @@
+"""The app's own gates (``before_code``) see each request for a code before anything else does."""
+
+import pytest
+from fakes import ADA, BOB, Api, SignalRecorder
+from flask import Flask
+from flask.testing import FlaskClient
+
+from flask_otp_auth import OTPAuth, Refused
+from flask_otp_auth.core.gates import Asked
+from flask_otp_auth.testing import Outbox
+
+
+class Gate:
+    """Lets through who shows ``human``."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+
+    def __call__(self, asked: Asked) -> None:
+        self.asked.append(asked)
+        if asked.proof != "human":
+            raise Refused
+
+
+@pytest.fixture
+def otp_auth(customers: object) -> OTPAuth:
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", customers)
+    return otp_auth
+
+
+@pytest.fixture
+def gate(otp_auth: OTPAuth) -> Gate:
+    gate = Gate()
+    assert otp_auth.before_code(gate) is gate
+    return gate
+
+
+@pytest.fixture
+def app(make_app, otp_auth: OTPAuth, gate: Gate) -> Flask:
+    return make_app(otp_auth)
+
+
+@pytest.mark.parametrize("route", ["generate", "pre-register", "start"])
+@pytest.mark.parametrize("identifier", [ADA, BOB])
+def test_who_is_refused_gets_403_and_no_code_whoever_it_is(
+    api: Api, outbox: Outbox, recorder: SignalRecorder, route: str, identifier: str
+) -> None:
+    answer = api.post(f"/otp/{route}", identifier=identifier, proof="robot")
+    assert (answer.status_code, answer.get_json()) == (
+        403,
+        {"type": "refused", "message": "Refused"},
+    )
+    assert recorder.names == []
+    assert api.post(f"/otp/{route}", identifier=identifier, proof="human").status_code == 200
+    assert recorder.names != []
+
+
+def test_a_gate_sees_who_asks_for_what(api: Api, gate: Gate) -> None:
+    api.generate(" Ada@Example.com ", proof="human")
+    (asked,) = gate.asked
+    assert asked == Asked("customer", "login", ADA, "127.0.0.1", "human")
+
+
+def test_the_proof_may_be_in_a_header(client: FlaskClient, outbox: Outbox) -> None:
+    client.post(
+        "/auth/customer/otp/generate", json={"identifier": ADA}, headers={"OTP-Proof": "human"}
+    )
+    assert len(outbox) == 1
+
+
+def test_answers_and_scripts_pass_no_gate(
+    app: Flask, api: Api, otp_auth: OTPAuth, gate: Gate, outbox: Outbox
+) -> None:
+    with app.app_context():
+        otp_auth.generate("customer", ADA)
+    assert api.verify(outbox.last.otp).status_code == 200
+    assert gate.asked == []
+
+
+def test_a_flow_within_a_request_passes_them(app: Flask, otp_auth: OTPAuth, gate: Gate) -> None:
+    with app.test_request_context(), pytest.raises(Refused):
+        otp_auth.generate("customer", ADA)
+    assert [asked.proof for asked in gate.asked] == [None]
+
+
+def test_a_refusal_counts_against_the_address_and_nothing_else(make_app, otp_auth, gate) -> None:
+    app = make_app(otp_auth, OTP_AUTH_IP_GENERATE_LIMITS="2/hour", OTP_AUTH_SEND_LIMITS="1/hour")
+    api = Api(app.test_client())
+    statuses = [api.generate(proof="robot").status_code for _ in range(3)]
+    assert statuses == [403, 403, 429]
+    with Outbox(app) as outbox:
+        api.address = "192.0.2.7"
+        api.generate(proof="human")
+    assert len(outbox.last.otp) == 6

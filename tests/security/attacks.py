@@ -1,0 +1,197 @@
+"""Attacks, counted: how often each was tried, and how often it got through.
+
+When pytest is done, it tells both for every attack of the run, with ``-q`` as well.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakes import ADA, BOB, Api, Customers, FakeLimits, FakeStore
+from flask import Flask
+
+from flask_otp_auth import OTPAuth
+from flask_otp_auth.testing import Outbox
+
+if TYPE_CHECKING:
+    from conftest import Watched as Watched
+else:
+    Watched = Any  # each folder's conftest has the same name
+
+#: Limits of addresses out of the way: this attacker has as many addresses as he likes.
+MANY_ADDRESSES = {
+    "OTP_AUTH_IP_GENERATE_LIMITS": "10000000/hour",
+    "OTP_AUTH_IP_VERIFY_LIMITS": "10000000/hour",
+}
+
+#: All limits out of the way, for attacks on something else.
+NO_LIMITS = {
+    **MANY_ADDRESSES,
+    "OTP_AUTH_RESEND_INTERVAL": 0,
+    "OTP_AUTH_SEND_LIMITS": "1000000/hour",
+    "OTP_AUTH_VERIFY_LIMITS": "1000000/day",
+    "OTP_AUTH_GLOBAL_SEND_LIMIT": "1000000/hour",
+    "OTP_AUTH_GLOBAL_FAILURE_LIMIT": "1000000/hour",
+    "OTP_AUTH_MAX_GUESS_CHANCE": 1,
+    "OTP_AUTH_WARN_ON_ERROR": False,
+}
+
+#: Who asks for a code of each purpose, and by which routes codes of it are redeemed.
+ASKING = {"login": "generate", "registration": "pre_register", "door": "start"}
+GUESSING = ("verify", "register", "authenticate", "finish")
+
+
+@dataclass
+class Attack:
+    """One attack.
+
+    :ivar tries: how often it was tried.
+    :ivar got_through: how often it came to what it must not come to.
+    """
+
+    name: str
+    tries: int = 0
+    got_through: int = 0
+
+    def tried(self, succeeded: bool) -> None:
+        """Count one try."""
+        self.tries += 1
+        self.got_through += succeeded
+
+    def failed(self, *, tries: int) -> bool:
+        """Tell whether it was tried at least so often, and never got through."""
+        return self.tries >= tries and self.got_through == 0
+
+
+Begin = Callable[[str], Attack]
+
+
+class Ledger:
+    """The attacks of one run of pytest."""
+
+    def __init__(self) -> None:
+        self._attacks: dict[str, Attack] = {}
+
+    def open(self, name: str) -> Attack:
+        """Begin to count an attack, or go on with it."""
+        return self._attacks.setdefault(name, Attack(name))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show a line for each attack."""
+        if not self._attacks:
+            return
+        terminalreporter.section("attacks: tries, and what got through")
+        tries = sum(attack.tries for attack in self._attacks.values())
+        got_through = sum(attack.got_through for attack in self._attacks.values())
+        lines = [self._attacks[name] for name in sorted(self._attacks)]
+        for line in (*lines, Attack("in all", tries, got_through)):
+            terminalreporter.write_line(f"{line.tries:>8,} {line.got_through:>3}  {line.name}")
+
+
+@dataclass
+class Everybody:
+    """An actor store in which everybody is a member, or nobody."""
+
+    joined: bool = True
+
+    def find_by_identifier(self, identifier: str) -> "Somebody | None":
+        return Somebody(identifier) if self.joined else None
+
+    find_by_id = find_by_identifier
+
+
+@dataclass
+class Somebody:
+    """An account."""
+
+    id: str
+
+
+@dataclass
+class HeldJobs:
+    """An executor that does nothing before it is told to."""
+
+    jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
+
+    def submit(self, function: Callable[..., None], /, *args: Any) -> None:
+        self.jobs.append((function, args))
+
+    def run(self) -> None:
+        """Do what was held."""
+        while self.jobs:
+            function, args = self.jobs.pop(0)
+            function(*args)
+
+
+@dataclass
+class Standing:
+    """A shop whose deliveries are held, on a store and on limits that can be watched."""
+
+    app: Flask
+    jobs: HeldJobs
+    store: FakeStore
+    limits: FakeLimits
+
+    def work(self) -> list[tuple[str, int]]:
+        """Return what store and limiter were asked for since the last time."""
+        calls = [(verb, len(keys)) for verb, keys in self.store.calls]
+        calls += [(verb, 0) for verb in self.limits.calls]
+        self.store.calls.clear()
+        self.limits.calls.clear()
+        return calls
+
+
+@dataclass
+class Comparisons:
+    """How often a code that somebody sent was compared with one that was sent to an owner."""
+
+    count: int = 0
+
+
+@dataclass
+class OpenShop:
+    """A shop whose storage lies open to whoever attacks it; limits are elsewhere."""
+
+    app: Flask
+    otp_auth: OTPAuth
+    store: FakeStore
+    customers: Customers
+    limits: FakeLimits
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What is stored, by key."""
+        return {key: value for key, (value, _) in self.store.items.items()}
+
+    def plant(self, values: dict[str, str]) -> None:
+        """Write values that never expire."""
+        self.store.items.update((key, (value, 9e9)) for key, value in values.items())
+
+    def api(self) -> Api:
+        """Return the routes, for a new client."""
+        return Api(self.app.test_client())
+
+
+def sign_in(app: Flask, identifier: str = ADA, actor_type: str = "customer") -> str:
+    """Sign somebody in over HTTP and return the authentication token."""
+    api = Api(app.test_client(), actor_type=actor_type)
+    with Outbox(app) as outbox:
+        api.generate(identifier)
+    token: str = api.verify(outbox.last.otp, identifier).get_json()["token"]
+    return token
+
+
+def register(app: Flask, identifier: str = BOB, actor_type: str = "customer") -> str:
+    """Register somebody over HTTP and return the registration token."""
+    api = Api(app.test_client(), actor_type=actor_type)
+    with Outbox(app) as outbox:
+        api.pre_register(identifier)
+    token: str = api.register(outbox.last.otp, identifier).get_json()["token"]
+    return token
+
+
+def guesses(count: int, *right: str) -> list[str]:
+    """Return wrong guesses; no attacker may be lucky."""
+    wrong = [f"{number:06}" for number in range(count + len(right))]
+    return [guess for guess in wrong if guess not in right][:count]

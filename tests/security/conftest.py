@@ -1,0 +1,120 @@
+"""The fixtures of attacks: a ledger that counts them, and shops that lie open or stand still."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from attacks import (
+    MANY_ADDRESSES,
+    Begin,
+    Comparisons,
+    Everybody,
+    HeldJobs,
+    Ledger,
+    OpenShop,
+    Standing,
+)
+from fakes import SECRET, FakeLimits, FakeStore
+from flask import Flask
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+
+from flask_otp_auth import OTPAuth, current_actor, registration_required, token_required
+from flask_otp_auth.core import codes
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the run have a ledger."""
+    config.pluginmanager.register(Ledger(), "attacks-ledger")
+
+
+@pytest.fixture
+def attack(request: pytest.FixtureRequest) -> Begin:
+    """Begin an attack: ``attack("what is tried")``."""
+    ledger: Ledger = request.config.pluginmanager.get_plugin("attacks-ledger")
+    return ledger.open
+
+
+@pytest.fixture
+def comparisons(monkeypatch: pytest.MonkeyPatch) -> Comparisons:
+    """Counts every comparison with a code that was sent; a guess makes two at most."""
+    made = Comparisons()
+    compare = codes.matches
+
+    def matches(digests: list[str], expected: str) -> bool:
+        made.count += expected.strip("0") != ""  # where nothing was sent, a constant is compared
+        return compare(digests, expected)
+
+    monkeypatch.setattr(codes, "matches", matches)
+    return made
+
+
+@pytest.fixture
+def open_shop(make_watched: Callable[..., Any]) -> Callable[..., OpenShop]:
+    """Open a shop whose storage lies open, for attackers with many addresses."""
+
+    def make(**config: Any) -> OpenShop:
+        watched = make_watched(OTP_AUTH_WARN_ON_ERROR=False, **MANY_ADDRESSES, **config)
+        guard(watched.app)
+        watched.store.items.clear()
+        return OpenShop(
+            watched.app, watched.otp_auth, watched.store, watched.customers, watched.limits
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_guarded(make_app: Callable[..., Flask]) -> Callable[..., Flask]:
+    """Make an app of the shop with a view behind each guard."""
+    return lambda *args, **config: guard(make_app(*args, **config))
+
+
+def guard(app: Flask) -> Flask:
+    """Give an app a view behind each guard."""
+
+    @app.get("/me")
+    @token_required("customer", session=True)
+    def me() -> dict[str, str]:
+        return {"id": str(current_actor.id)}
+
+    @app.get("/staff")
+    @token_required("staff", session=True)
+    def staff() -> str:
+        return "in"
+
+    @app.get("/any")
+    @token_required()
+    def anybody() -> str:
+        return "in"
+
+    @app.get("/join")
+    @registration_required()
+    def join() -> str:
+        return "in"
+
+    return app
+
+
+@pytest.fixture
+def everybody() -> Everybody:
+    """An actor store in which each address has an account, until a test says otherwise."""
+    return Everybody()
+
+
+@pytest.fixture
+def make_standing() -> Callable[..., Standing]:
+    """Make a shop that answers at once, and sends nothing before a test says so."""
+
+    def make(actors: Any, **config: Any) -> Standing:
+        app, jobs, store = Flask("shop"), HeldJobs(), FakeStore()
+        app.config.update(TESTING=True, SECRET_KEY=SECRET, OTP_AUTH_DELIVERY="background")
+        app.config.update(config)
+        limiter = Limiter(get_remote_address, app=app, storage_uri="fake://")
+        watched = {} if "OTP_AUTH_STORAGE_URI" in config else {"cache": store, "limiter": limiter}
+        otp_auth = OTPAuth(executor=jobs, **watched)
+        otp_auth.add_actor_type("customer", actors)
+        otp_auth.init_app(app)
+        return Standing(app, jobs, store, cast(FakeLimits, limiter.storage))
+
+    return make

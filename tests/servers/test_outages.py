@@ -1,0 +1,244 @@
+"""Redis killed, frozen, set back to an older snapshot, or lost to a replica that lags behind.
+
+What is out of reach is answered 503, and what comes back lets nobody in.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from fakes import ADA, Api, SignalRecorder, bearer, wrong
+from flask import Flask
+from flask.testing import FlaskClient
+from stores import Redis, Sentinel, until
+from werkzeug.test import TestResponse
+
+from flask_otp_auth import current_actor, token_required
+from flask_otp_auth.testing import Outbox
+
+
+class Setback(Protocol):
+    """Redis, of which a copy is made that comes into its place later."""
+
+    uri: str
+
+    def copy(self) -> None:
+        """Let what is stored now be all that the copy has."""
+
+    def strike(self) -> None:
+        """Put the copy in its place."""
+
+
+class Snapshot:
+    """A server that starts again from an older snapshot."""
+
+    def __init__(self, server: Redis) -> None:
+        self._server = server
+        self.uri = server.uri
+
+    def copy(self) -> None:
+        self._server.ask("SAVE")
+        self._keys = self._server.ask("DBSIZE")
+
+    def strike(self) -> None:
+        self._server.kill()
+        self._server.start()
+        assert self._server.ask("DBSIZE") == self._keys
+
+
+class Failover:
+    """A master that is lost to a replica which lags behind."""
+
+    def __init__(self, sentinel: Sentinel) -> None:
+        self._sentinel = sentinel
+        self.uri = sentinel.uri
+
+    def copy(self) -> None:
+        self._keys = self._sentinel.master.ask("DBSIZE")
+        until(lambda: self._sentinel.replica.ask("DBSIZE") == self._keys, "the replica's copy")
+        self._sentinel.cut_replica_off()
+
+    def strike(self) -> None:
+        self._sentinel.fail_over()
+        assert self._sentinel.replica.ask("DBSIZE") == self._keys
+
+
+@pytest.fixture(params=["snapshot", "failover"])
+def setback(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setback]:
+    """A Redis that will be set back."""
+    if request.param == "snapshot":
+        with Redis(tmp_path / "redis") as server:
+            yield Snapshot(server)
+    else:
+        with Sentinel(tmp_path) as sentinel:
+            yield Failover(sentinel)
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[Redis]:
+    with Redis(tmp_path / "redis") as server:
+        yield server
+
+
+class Shop:
+    """The shop on a storage, with a view for members."""
+
+    def __init__(self, app: Flask) -> None:
+        app.add_url_rule("/me", view_func=token_required("customer")(lambda: current_actor.email))
+        self.client: FlaskClient = app.test_client()
+        self.api = Api(self.client)
+        self.recorder = SignalRecorder(app)
+        self.outbox = Outbox(app)
+
+    def code(self) -> str:
+        """Ask for a code of Ada's and return it."""
+        assert self.api.generate(ADA).status_code == 200
+        return self.outbox.last.otp
+
+    def token(self) -> str:
+        """Sign Ada in and return the token."""
+        token: str = self.api.verify(self.code()).get_json()["token"]
+        return token
+
+    def me(self, token: str) -> int:
+        """Return how a guard answers a token."""
+        return self.client.get("/me", headers=bearer(token)).status_code
+
+
+@pytest.fixture
+def open_shop(make_app: Callable[..., Flask]) -> Iterator[Callable[[str], Shop]]:
+    """Open the shop on a storage."""
+    shops: list[Shop] = []
+
+    def open_shop(uri: str) -> Shop:
+        shops.append(Shop(make_app(OTP_AUTH_STORAGE_URI=uri, OTP_AUTH_RESEND_INTERVAL=0)))
+        shops[-1].outbox.__enter__()
+        return shops[-1]
+
+    yield open_shop
+    for shop in shops:
+        shop.outbox.__exit__(None, None, None)
+
+
+def recover(shop: Shop) -> None:
+    """Ask until all is answered again: connections that are gone are noticed at their next use."""
+
+    def is_there() -> bool:
+        asked = shop.api.start("nobody@example.com")
+        return asked.status_code == 200 and shop.api.verify("000000").status_code == 400
+
+    until(is_there, "the storage")
+
+
+class TestSetback:
+    """What was used or ended before is in the copy as if it had not been."""
+
+    def test_no_used_code_and_no_ended_sign_in_comes_back(
+        self, setback: Setback, open_shop: Callable[[str], Shop]
+    ) -> None:
+        shop = open_shop(setback.uri)
+        ended, otp = shop.token(), shop.code()
+        setback.copy()
+        assert shop.api.verify(otp).status_code == 200
+        assert shop.api.revoke(ended).status_code == 200
+        setback.strike()
+        recover(shop)
+        assert shop.api.verify(otp).status_code == 400
+        assert shop.me(ended) == 401
+        assert shop.api.refresh(ended).status_code == 401
+
+    def test_guesses_are_not_made_again(
+        self, setback: Setback, open_shop: Callable[[str], Shop]
+    ) -> None:
+        """The copy has counted less of them, but there is nothing to be guessed."""
+        shop = open_shop(setback.uri)
+        otp = shop.code()
+        setback.copy()
+        for _ in range(3):
+            assert shop.api.verify(wrong(otp)).status_code == 400
+        setback.strike()
+        recover(shop)
+        for guess in (wrong(otp), otp):
+            assert shop.api.verify(guess).status_code == 400
+        assert shop.recorder.reasons()[:3] == ["wrong"] * 3
+        assert shop.recorder.reasons()[-2:] == ["unknown"] * 2
+
+    def test_who_was_signed_in_signs_in_anew(
+        self, setback: Setback, open_shop: Callable[[str], Shop]
+    ) -> None:
+        shop = open_shop(setback.uri)
+        before = shop.token()
+        setback.copy()
+        setback.strike()
+        recover(shop)
+        assert shop.me(before) == 401
+        otp = shop.code()
+        token = shop.api.verify(otp).get_json()["token"]
+        assert shop.me(token) == 200
+        assert shop.api.verify(otp).status_code == 400
+
+
+class TestOutage:
+    """While Redis doesn't answer, everything that needs it is 503, and nothing is sent."""
+
+    @staticmethod
+    def answers(shop: Shop, otp: str, token: str) -> set[int]:
+        """Return the statuses of all kinds of requests."""
+        api, call = shop.api, shop.client.open
+        requests: list[Callable[[], TestResponse]] = [
+            api.generate,
+            api.pre_register,
+            api.start,
+            lambda: api.verify(otp),
+            lambda: api.register(otp),
+            lambda: api.authenticate(otp),
+            lambda: api.finish(otp),
+            lambda: api.refresh(token),
+            lambda: api.revoke(token),
+            lambda: call("/auth/session", method="POST", headers=bearer(token)),
+            lambda: call("/auth/sign-ins", headers=bearer(token)),
+            lambda: call("/me", headers=bearer(token)),
+        ]
+        return {request().status_code for request in requests}
+
+    def test_of_a_server_that_is_killed(
+        self, redis_server: Redis, open_shop: Callable[[str], Shop]
+    ) -> None:
+        shop = open_shop(redis_server.uri)
+        token, otp = shop.token(), shop.code()
+        sent = len(shop.outbox)
+        redis_server.kill()
+        assert self.answers(shop, otp, token) == {503}
+        assert len(shop.outbox) == sent
+        redis_server.start()
+        recover(shop)
+        assert shop.api.verify(otp).status_code == 400
+        assert shop.me(token) == 401
+        assert shop.me(shop.token()) == 200
+
+    def test_of_a_server_that_is_frozen(
+        self, redis_server: Redis, open_shop: Callable[[str], Shop]
+    ) -> None:
+        """When it goes on it does what it was sent; what nobody saw used is as good as used."""
+        shop = open_shop(f"{redis_server.uri}?socket_timeout=0.2")
+        token, other = shop.token(), shop.token()
+        sent = len(shop.outbox)
+        redis_server.freeze()
+        assert self.answers(shop, "000000", token) == {503}
+        assert len(shop.outbox) == sent
+        redis_server.thaw()
+        recover(shop)
+        assert shop.me(other) == 200
+        otp = shop.code()
+        assert [shop.api.verify(otp).status_code for _ in range(2)] == [200, 400]
+
+    def test_that_begins_before_the_app(
+        self, redis_server: Redis, open_shop: Callable[[str], Shop]
+    ) -> None:
+        redis_server.kill()
+        shop = open_shop(redis_server.uri)
+        assert shop.api.generate(ADA).status_code == 503
+        redis_server.start()
+        recover(shop)
+        assert shop.me(shop.token()) == 200

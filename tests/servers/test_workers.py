@@ -1,0 +1,306 @@
+"""Workers of real servers: forked, threaded, greened, killed and told to stop.
+
+Each code is used once, and each sign-out is everybody's.
+"""
+
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import bearer
+from launch import PATIENCE, ROOT, Server, at_once, until
+from stores import Storages, free_port
+
+WORKERS = 4
+KILLED = 2
+
+#: What gunicorn and uWSGI print.
+STARTED = r"(?:Booting worker with pid: |spawned uWSGI worker \d+ \(pid: )(\d+)"
+
+#: Seconds that a client waits for a code. If its worker was killed, none will come.
+DELIVERY = 5
+
+Command = Callable[[str], list[str]]
+
+
+def gunicorn(*options: str) -> Command:
+    """Return how to start the app under gunicorn at an address."""
+    # A worker that is told to stop while it starts doesn't hear it.
+    patience = ("--graceful-timeout", "5")
+    place = ("-w", str(WORKERS), "--chdir", str(ROOT / "tests"))
+    start = [sys.executable, "-m", "gunicorn", *place, *patience]
+    return lambda address: [*start, *options, "--bind", address, "wsgi:app"]
+
+
+def uwsgi(*options: str) -> Command:
+    """Return how to start it under uWSGI, which forks behind Python's back."""
+    program = str(Path(sys.executable).parent / "uwsgi")
+    place = ["--chdir", str(ROOT / "tests"), "--home", sys.prefix, "--wsgi-file", "wsgi.py"]
+    # By default a worker that is told to stop drops what it has, if it was just busy.
+    stop = ("--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
+    start = [program, "--master", *stop, "--need-app", "-p", str(WORKERS), *place]
+    return lambda address: [*start, "--callable", "app", *options, "--http-socket", address]
+
+
+PLAIN = gunicorn()
+PRELOADED = gunicorn("--preload")
+THREADS = gunicorn("--preload", "-k", "gthread", "--threads", "4")
+GEVENT = gunicorn("-k", "gevent", "--preload")
+UWSGI_THREADS = uwsgi("--enable-threads", "--threads", "2")
+
+#: How the app is served, with the storages that this is tried on.
+SERVERS = [
+    ("gunicorn, preloaded", PRELOADED, ["redis"]),
+    ("threads, preloaded", THREADS, ["default", "redis", "memcached"]),
+    ("gevent", gunicorn("-k", "gevent"), ["redis"]),
+    ("gevent, preloaded", GEVENT, ["default", "memcached"]),
+    ("uWSGI, no threads", uwsgi(), ["default", "memcached"]),
+    ("uWSGI, threads", UWSGI_THREADS, ["redis"]),
+]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A server's answer.
+
+    :ivar worker: the id of the process that gave it.
+    """
+
+    status: int
+    body: dict[str, Any]
+    worker: int
+
+
+class Shop:
+    """The app of :mod:`wsgi` on some workers, and the codes that it has sent."""
+
+    def __init__(self, folder: Path, command: Command, **settings: str) -> None:
+        port = free_port()
+        self._codes = folder / "codes.txt"
+        self._codes.touch()
+        places = {"CODES": str(self._codes), "INSTANCE": str(folder / "instance")}
+        self.server = Server(command(f"127.0.0.1:{port}"), folder, port, **places, **settings)
+
+    def generate(self, identifier: str) -> str | None:
+        """Ask for a code; return it, or ``None`` if the worker was killed."""
+        if self.post("generate", identifier=identifier) is None:
+            return None
+        deadline = time.monotonic() + DELIVERY
+        while time.monotonic() < deadline:
+            codes = [line.split()[1] for line in self.sent() if line.startswith(f"{identifier} ")]
+            if codes:
+                return codes[-1]
+            time.sleep(0.01)
+        return None
+
+    def verify(self, identifier: str, otp: str) -> int | None:
+        """Return the status, or ``None`` if the worker was killed."""
+        answer = self.post("verify", identifier=identifier, otp=otp)
+        return answer and answer.status
+
+    def post(self, route: str, **body: str) -> Answer | None:
+        """Return the answer of a route, or ``None`` if the worker was killed."""
+        try:
+            answer = self.call("POST", f"/auth/customer/otp/{route}", body)
+        except (OSError, HTTPException):
+            return None
+        assert answer.status in (200, 400), answer
+        return answer
+
+    def call(self, method: str, path: str, body: Any = None, token: str | None = None) -> Answer:
+        """Send one request on a connection of its own."""
+        headers = bearer(token) if token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)
+        try:
+            connection.request(method, path, json.dumps(body) if body else None, headers)
+            answer = connection.getresponse()
+            worker = int(answer.headers["Worker"])
+            return Answer(answer.status, json.loads(answer.read()), worker)
+        finally:
+            connection.close()
+
+    def sent(self) -> list[str]:
+        """Return a line for each code: the identifier, the code and the worker."""
+        return self._codes.read_text().splitlines()
+
+    def started(self, count: int = WORKERS) -> list[int]:
+        """Wait until so many workers have been started, and return their ids, the newest last."""
+        return [int(pid) for pid in self.server.printed(STARTED, count)]
+
+    def token(self) -> str:
+        """Sign somebody in and return the token."""
+        (identifier,) = new(1)
+        otp = self.generate(identifier)
+        assert otp
+        answer = self.post("verify", identifier=identifier, otp=otp)
+        assert answer
+        token: str = answer.body["token"]
+        return token
+
+    def everybodys_answer(self, token: str) -> set[int]:
+        """Show a token to every worker, and return the statuses that it is answered with."""
+        seen: dict[int, set[int]] = {}
+
+        def show(_: object) -> None:
+            answer = self.call("GET", "/me", token=token)
+            seen.setdefault(answer.worker, set()).add(answer.status)
+
+        def ask_many() -> bool:
+            at_once(*[functools.partial(show, None)] * 8)
+            return len(seen) == WORKERS
+
+        until(ask_many, "an answer of every worker")
+        return set().union(*seen.values())
+
+
+@pytest.fixture
+def open_shop(tmp_path: Path, storages: Storages) -> Callable[..., Any]:
+    """Open a shop on a kind of storage, with a server that is started by a command."""
+
+    @contextmanager
+    def open_shop(kind: str, command: Command) -> Iterator[Shop]:
+        settings = {} if kind == "default" else {"OTP_AUTH_STORAGE_URI": storages[kind].uri}
+        if kind == "memcached":
+            settings["OTP_AUTH_SIGN_INS_URI"] = f"sqlite:///{tmp_path}/sign_ins.sqlite3"
+        shop = Shop(tmp_path, command, **settings)
+        with shop.server:
+            shop.started()
+            yield shop
+
+    return open_shop
+
+
+def new(count: int) -> list[str]:
+    """Return identifiers that no test has used on these storages."""
+    return [f"u{time.time_ns()}.{number}@example.com" for number in range(count)]
+
+
+def use_twice(shop: Shop, identifier: str) -> list[int | None]:
+    """Ask for a code and use it twice at the same time."""
+    otp = shop.generate(identifier)
+    return at_once(*[lambda: otp and shop.verify(identifier, otp)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "kind"),
+    [(name, command, kind) for name, command, kinds in SERVERS for kind in kinds],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_code_is_used_once(
+    open_shop: Callable[..., Any], name: str, command: Command, kind: str
+) -> None:
+    with open_shop(kind, command) as shop, ThreadPoolExecutor(8) as clients:
+        statuses = list(clients.map(functools.partial(use_twice, shop), new(20)))
+        workers = {line.split()[2] for line in shop.sent()}
+    assert [sorted(pair) for pair in statuses] == [[200, 400]] * 20
+    # A green worker may take all there is; of the others none can.
+    assert "gevent" in name or len(workers) > 1
+
+
+@pytest.fixture(scope="class")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Four workers of gunicorn, with no setting that says where codes are."""
+    shop = Shop(tmp_path_factory.mktemp("shop"), PLAIN)
+    with shop.server:
+        shop.started()
+        yield shop
+
+
+class TestDefaultStorage:
+    """Workers share it without being told so."""
+
+    def test_a_code_of_one_worker_is_used_in_another(self, shop: Shop) -> None:
+        def goes_from_one_to_another() -> bool:
+            (identifier,) = new(1)
+            asked = shop.post("generate", identifier=identifier)
+            answer = shop.post("verify", identifier=identifier, otp=shop.generate(identifier))
+            assert answer.status == 200
+            return bool(asked.worker != answer.worker)
+
+        until(goes_from_one_to_another, "two workers")
+
+    def test_of_many_right_answers_at_once_one_has_a_token(self, shop: Shop) -> None:
+        (identifier,) = new(1)
+        otp = shop.generate(identifier)
+        statuses = at_once(*[functools.partial(shop.verify, identifier, otp)] * 64)
+        assert sorted(statuses) == [200, *[400] * 63]
+
+    def test_a_sign_out_is_seen_by_all_workers_at_once(self, shop: Shop) -> None:
+        check_sign_out(shop)
+
+
+def test_a_sign_out_is_seen_by_all_workers_at_once(open_shop: Callable[..., Any]) -> None:
+    with open_shop("redis", PRELOADED) as shop:
+        check_sign_out(shop)
+
+
+def check_sign_out(shop: Shop) -> None:
+    """Sign somebody out, and look who hears of it."""
+    ended, other = shop.token(), shop.token()
+    assert shop.everybodys_answer(ended) == {200}
+    assert shop.call("POST", "/auth/token/revoke", token=ended).status == 200
+    assert shop.everybodys_answer(ended) == {401}
+    assert shop.everybodys_answer(other) == {200}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [PRELOADED, THREADS, GEVENT, UWSGI_THREADS],
+    ids=["gunicorn", "threads", "gevent", "uWSGI"],
+)
+def test_a_clean_exit_finishes_what_is_pending(
+    open_shop: Callable[..., Any], command: Command
+) -> None:
+    asked = new(20)
+    with open_shop("default", command) as shop, ThreadPoolExecutor(8) as clients:
+        answers = clients.map(
+            lambda identifier: shop.post("generate", identifier=identifier), asked
+        )
+        assert {answer.status for answer in answers} == {200}
+    assert sorted(line.split()[0] for line in shop.sent()) == asked
+
+
+@pytest.mark.parametrize("kind", ["default", "redis"])
+def test_killed_workers_take_no_code_with_them_and_give_none_away(
+    open_shop: Callable[..., Any], kind: str
+) -> None:
+    with open_shop(kind, THREADS) as shop, ThreadPoolExecutor(8) as clients:
+        kept = {identifier: shop.generate(identifier) for identifier in new(10)}
+        running = threading.Event()
+        running.set()
+
+        def load() -> list[list[int | None]]:
+            outcomes = []
+            while running.is_set():
+                outcomes += [use_twice(shop, identifier) for identifier in new(1)]
+            return outcomes
+
+        loads = [clients.submit(load) for _ in range(4)]
+        for number in range(KILLED):
+            (*_, newest) = shop.started(WORKERS + number)
+            so_far = len(shop.sent())
+            until(lambda so_far=so_far: len(shop.sent()) > so_far + 5, "work to be done")
+            os.kill(newest, signal.SIGKILL)
+        shop.started(WORKERS + KILLED)
+        running.clear()
+        outcomes = [outcome for load in loads for outcome in load.result()]
+        assert max(outcome.count(200) for outcome in outcomes) == 1
+        assert sum(200 in outcome for outcome in outcomes) > 5 * KILLED
+        assert None not in kept.values()
+        for identifier, otp in kept.items():
+            twice = at_once(*[functools.partial(shop.verify, identifier, otp)] * 2)
+            assert sorted(twice) == [200, 400]

@@ -1,0 +1,158 @@
+"""Guards inside frameworks that stand on Flask, whose own error handling comes before Flask's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flask_restful
+import flask_restx
+import flask_smorest
+import pytest
+from apiflask import APIFlask
+from fakes import ADA, SECRET, Customers, bearer
+from flask import Flask
+from flask.typing import ResponseReturnValue
+from flask.views import MethodView
+from visitors import register, sign_in
+
+from flask_otp_auth import (
+    OTPAuth,
+    RequestError,
+    current_actor,
+    registration_required,
+    token_required,
+)
+
+
+def restful(app: Flask) -> None:
+    resource_of(flask_restful, app)
+
+
+def restx(app: Flask) -> None:
+    resource_of(flask_restx, app)
+
+
+def resource_of(framework: Any, app: Flask) -> None:
+    class Me(framework.Resource):  # type: ignore[misc]
+        method_decorators = (token_required("customer"),)
+
+        def get(self) -> dict[str, str]:
+            return {"email": current_actor.email}
+
+    class Join(framework.Resource):  # type: ignore[misc]
+        @registration_required("customer")
+        def get(self) -> dict[str, str]:
+            return {}
+
+    api = framework.Api(app)
+    api.add_resource(Me, "/me")
+    api.add_resource(Join, "/join")
+
+
+def smorest(app: Flask) -> None:
+    app.config.update(API_TITLE="Shop", API_VERSION="1", OPENAPI_VERSION="3.0.2")
+    blueprint = flask_smorest.Blueprint("shop", __name__)
+
+    @blueprint.route("/me")
+    class Me(MethodView):
+        @blueprint.response(200)
+        @token_required("customer")
+        def get(self) -> dict[str, str]:
+            return {"email": current_actor.email}
+
+    @blueprint.route("/join")
+    @blueprint.response(200)
+    @registration_required("customer")
+    def join() -> dict[str, str]:
+        return {}
+
+    flask_smorest.Api(app).register_blueprint(blueprint)
+
+
+def apiflask(app: Flask) -> None:
+    assert isinstance(app, APIFlask)
+
+    @app.get("/me")
+    @app.output({})
+    @token_required("customer")
+    def me() -> ResponseReturnValue:
+        return {"email": current_actor.email}
+
+    @app.get("/join")
+    @registration_required("customer")
+    def join() -> ResponseReturnValue:
+        return {}
+
+
+@pytest.fixture(params=[restful, restx, smorest, apiflask], ids=lambda add: add.__name__)
+def add_views(request: pytest.FixtureRequest) -> Callable[[Flask], None]:
+    """Add two guarded views to an app, in the way of one framework."""
+    add: Callable[[Flask], None] = request.param
+    return add
+
+
+@pytest.fixture
+def make_framework_app(
+    customers: Customers, add_views: Callable[[Flask], None]
+) -> Callable[..., Flask]:
+    """Make the shop with the framework's views."""
+
+    def make(*, testing: bool = True) -> Flask:
+        app = (APIFlask if add_views is apiflask else Flask)("shop")
+        app.config.update(SECRET_KEY=SECRET, OTP_AUTH_STORAGE_URI="memory://")
+        app.testing = testing
+        otp_auth = OTPAuth()
+        otp_auth.add_actor_type("customer", customers)
+        otp_auth.init_app(app)
+        add_views(app)
+        return app
+
+    return make
+
+
+@pytest.mark.parametrize("testing", [True, False])
+def test_a_missing_token_is_401_with_our_body_and_header(
+    make_framework_app: Callable[..., Flask], testing: bool
+) -> None:
+    answer = make_framework_app(testing=testing).test_client().get("/me")
+    assert answer.status_code == 401
+    assert answer.get_json() == {"type": "unauthorized", "message": "Unauthorized"}
+    assert answer.headers.getlist("WWW-Authenticate") == ["Bearer"]
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_bad_token_is_401(make_framework_app: Callable[..., Flask]) -> None:
+    answer = make_framework_app().test_client().get("/me", headers=bearer("a.b.c"))
+    assert (answer.status_code, answer.get_json()["type"]) == (401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+
+
+def test_a_second_registration_is_409(
+    make_framework_app: Callable[..., Flask], customers: Customers
+) -> None:
+    app = make_framework_app()
+    token = register(app)
+    client = app.test_client()
+    assert client.get("/join", headers=bearer(token)).status_code == 200
+    customers.add("bob@example.com")
+    answer = client.get("/join", headers=bearer(token))
+    assert (answer.status_code, answer.get_json()["type"]) == (409, "duplicate_error")
+
+
+def test_a_valid_token_is_200(make_framework_app: Callable[..., Flask]) -> None:
+    app = make_framework_app()
+    answer = app.test_client().get("/me", headers=bearer(sign_in(app)))
+    assert answer.status_code == 200
+    assert answer.get_json() in ({"email": ADA}, {})  # APIFlask's schema here has no fields
+
+
+def test_the_apps_own_handler_wins(make_framework_app: Callable[..., Flask]) -> None:
+    app = make_framework_app()
+
+    @app.errorhandler(RequestError)
+    def handle(error: RequestError) -> ResponseReturnValue:
+        return {"errors": [error.type]}, error.status, error.extra_headers
+
+    answer = app.test_client().get("/me")
+    assert answer.status_code == 401
+    assert answer.get_json() == {"errors": ["unauthorized"]}
+    assert answer.headers["WWW-Authenticate"] == "Bearer"

@@ -1,0 +1,59 @@
+"""Visitors of the shop: they sign in, register, and keep their cookies."""
+
+from typing import Any
+
+import jwt
+from fakes import ADA, BOB, Api, bearer
+from flask import Flask
+from flask.testing import FlaskClient
+
+from flask_otp_auth.testing import Outbox
+
+
+def sign_in(app: Flask, identifier: str = ADA, actor_type: str = "customer") -> str:
+    """Sign somebody in over HTTP and return the authentication token."""
+    api = Api(app.test_client(), actor_type=actor_type)
+    with Outbox(app) as outbox:
+        api.generate(identifier)
+    token: str = api.verify(outbox.last.otp, identifier).get_json()["token"]
+    return token
+
+
+def register(app: Flask, identifier: str = BOB, actor_type: str = "customer") -> str:
+    """Register somebody over HTTP and return the registration token."""
+    api = Api(app.test_client(), actor_type=actor_type)
+    with Outbox(app) as outbox:
+        api.pre_register(identifier)
+    token: str = api.register(outbox.last.otp, identifier).get_json()["token"]
+    return token
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """Return a token's claims, as anybody can read them."""
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
+def begin_session(client: FlaskClient, token: str) -> int:
+    """Begin a session with a token and return the answer's status."""
+    return client.post("/auth/session", headers=bearer(token)).status_code
+
+
+def status(client: FlaskClient, path: str = "/me", token: str | None = None) -> int:
+    """Return the status of a page, with the token if there is one."""
+    headers = {} if token is None else bearer(token)
+    return client.get(path, headers=headers).status_code
+
+
+def cookie_of(client: FlaskClient) -> str:
+    """Return the value of a browser's session cookie."""
+    found = client.get_cookie("session")
+    assert found is not None
+    return found.value
+
+
+def browser_with(app: Flask, cookie: str) -> FlaskClient:
+    """Return a browser that holds a copy of a session's cookie."""
+    client = app.test_client()
+    client.set_cookie("session", cookie)
+    return client
