@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, cast
 
 from limits import WindowStats
 from limits.errors import StorageError
@@ -20,9 +20,6 @@ from limits.strategies import MovingWindowRateLimiter, RateLimiter
 from ..storage.base import unavailable_on
 from .crypto import KeyHasher
 from .validators import Limit
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 #: The first part of every key, so that a storage can be shared with the app's own limits.
 NAMESPACE = "otp_auth"
@@ -54,7 +51,6 @@ class Taken:
     used_up: bool = False
 
 
-@runtime_checkable
 class TakesMany(Protocol):
     """A storage of limits that takes from several moving windows in one round trip."""
 
@@ -84,7 +80,13 @@ def longest_window(limit: Limit) -> int:
 
 @dataclass(frozen=True)
 class _Contact:
+    """A limiter that was reached.
+
+    :ivar at_once: its storage, if that takes from several moving windows in one round trip.
+    """
+
     strategy: RateLimiter
+    at_once: TakesMany | None
     serialised: AbstractContextManager[object]
     unavailable: unavailable_on
 
@@ -112,24 +114,28 @@ class Budgets:
 
         :raises Unavailable: if the limiter's storage can't be reached.
         """
-        return self._run(self._take, budgets)
+        contact = self._contact()
+        with contact.unavailable, contact.serialised:
+            if contact.at_once is not None:
+                return self._take_at_once(contact.at_once, budgets)
+            return self._take_in_turn(contact.strategy, budgets)
 
     def retry_after(self, budget: Budget) -> int:
         """Return the seconds until a used-up budget has one again, 1 at least.
 
         :raises Unavailable: if the limiter's storage can't be reached.
         """
-        reset = self._run(self._reset_time, budget)
+        contact = self._contact()
+        with contact.unavailable, contact.serialised:
+            windows = self._windows(contact.strategy, budget)
+        reset = max((window.reset_time for window in windows if window.remaining < 1), default=0)
         return max(1, math.ceil(reset - time.time()))
 
     def forget(self) -> None:
         """Connect anew at the next use; a storage in memory is empty then."""
         self._contacts.clear()
 
-    def _take(self, strategy: RateLimiter, budgets: Sequence[Budget]) -> Taken:
-        storage = strategy.storage
-        if type(strategy) is MovingWindowRateLimiter and isinstance(storage, TakesMany):
-            return self._take_at_once(storage, budgets)
+    def _take_in_turn(self, strategy: RateLimiter, budgets: Sequence[Budget]) -> Taken:
         *firsts, last = budgets
         for budget in firsts:
             if not self._hit(strategy, budget):
@@ -158,18 +164,12 @@ class Budgets:
             return Taken(refused, used_up=refused is budgets[-1])
         return Taken(used_up=not all(room[-len(budgets[-1].limit) :]))
 
-    def _reset_time(self, strategy: RateLimiter, budget: Budget) -> float:
-        windows = self._windows(strategy, budget)
-        return max((window.reset_time for window in windows if window.remaining < 1), default=0)
-
     def _windows(self, strategy: RateLimiter, budget: Budget) -> list[WindowStats]:
         key = self._hasher.digest(*budget.parts)
         return [strategy.get_window_stats(item, NAMESPACE, key) for item in budget.limit]
 
-    def _run(self, work: Callable[[RateLimiter, T], R], argument: T) -> R:
-        contact = self._contacts[0] if self._contacts else self._first_contact()
-        with contact.unavailable, contact.serialised:
-            return work(contact.strategy, argument)
+    def _contact(self) -> _Contact:
+        return self._contacts[0] if self._contacts else self._first_contact()
 
     def _first_contact(self) -> _Contact:
         with unavailable_on(self._errors()):
@@ -181,5 +181,11 @@ class Budgets:
         errors = known if isinstance(known, tuple) else (known,)
         # The storage itself doesn't know all that its driver raises.
         unavailable = unavailable_on((*errors, StorageError, *self._errors()))
-        self._contacts.append(_Contact(strategy, serialised, unavailable))
+        self._contacts.append(_Contact(strategy, _at_once(strategy), serialised, unavailable))
         return self._contacts[0]  # the first one wins, or concurrent callers had a lock each
+
+
+def _at_once(strategy: RateLimiter) -> TakesMany | None:
+    storage: Any = strategy.storage
+    moving = type(strategy) is MovingWindowRateLimiter
+    return cast(TakesMany, storage) if moving and hasattr(storage, "acquire_many") else None

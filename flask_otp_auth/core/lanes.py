@@ -18,6 +18,7 @@ from .breaker import Breaker
 from .budgets import Budget, Budgets, longest_window
 from .crypto import KeyHasher, Keys, Sealer
 from .jobs import Suppressed
+from .lane_keys import LaneKeys
 from .purposes import PURPOSES
 from .scopes import Scope
 from .settings import Settings
@@ -51,18 +52,19 @@ class Lanes:
         :raises Suppressed: if none is due.
         :raises Unavailable: if the store or the limiter can't be reached.
         """
-        attacked, credit = self._look(scope)
+        keys = LaneKeys(self._hasher, scope)
+        attacked, credit = self._look(keys)
         if attacked:
-            return self._take_long_turn(scope)
-        if not self._take_window(scope, long=False, seconds=settings.resend_interval):
+            return self._take_long_turn(keys)
+        if settings.resend_interval and not self._mark(keys.short, settings.resend_interval):
             raise Suppressed("cooldown")
         with self._reopening_window_on_outage(scope):
-            if self._has_room(scope, settings, credit):
+            if self._has_room(keys, settings, credit):
                 return Turn(long=False)
-            return self._take_long_turn(scope, attacked="sends")
+            return self._take_long_turn(keys, attacked="sends")
 
-    def _take_long_turn(self, scope: Scope, attacked: str | None = None) -> Turn:
-        if not self._take_window(scope, long=True, seconds=codes.LONG_INTERVAL):
+    def _take_long_turn(self, keys: LaneKeys, attacked: str | None = None) -> Turn:
+        if not self._mark(keys.long, codes.LONG_INTERVAL):
             raise Suppressed("cooldown")
         return Turn(long=True, attacked=attacked)
 
@@ -71,38 +73,36 @@ class Lanes:
 
         :raises Unavailable: if the store can't be reached.
         """
-        attacked, _ = self._look(scope)
-        (value,) = self._store.peek(self.window(scope, long=attacked))
+        keys = LaneKeys(self._hasher, scope)
+        attacked, _ = self._look(keys)
+        (value,) = self._store.peek(keys.long if attacked else keys.short)
         end: float = (self._sealer.loads(value) or [0.0])[0]
         return max(1, math.ceil(end - time.time()))
 
-    def _look(self, scope: Scope) -> tuple[bool, str | None]:
+    def _look(self, keys: LaneKeys) -> tuple[bool, str | None]:
         """Tell whether codes are to be long, and return the credit as it stands; one look-up."""
-        keys = (
-            self._key(scope, "attacked", "sends"),
-            self._attacked_by_guesses(scope),
-            self._breaker.key(scope.owner[0]),
-            self.window(scope, long=False),
-            self.window(scope, long=True),
+        marks = (
+            keys.attacked_by_sends,
+            keys.attacked_by_guesses,
+            self._breaker.key(keys.scope.owner[0]),
+            keys.short,
+            keys.long,
         )
-        *values, credit = self._store.peek(*keys, self._key(scope, "credit"))
+        *values, credit = self._store.peek(*marks, keys.credit)
         ours = [self._sealer.loads(value) is not None for value in values]
-        for key, value, is_ours in zip(keys, values, ours, strict=True):
+        for key, value, is_ours in zip(marks, values, ours, strict=True):
             if value is not None and not is_ours:
                 # Garbage counts as absent, so it must not be in the way of a mark.
                 self._store.take(key, value=value)
         return any(ours[:3]), credit
 
-    def _has_room(self, scope: Scope, settings: Settings, credit: str | None) -> bool:
-        budget = Budget(settings.send_limits, ("send", *scope.parts[:3]))
+    def _has_room(self, keys: LaneKeys, settings: Settings, credit: str | None) -> bool:
+        budget = Budget(settings.send_limits, ("send", *keys.scope.parts[:3]))
         if self._budgets.take(budget).refused is None:
             return True
         # Not unsealed before: the time would tell of each request who has signed in.
         has_credit = self._sealer.loads(credit) is not None
-        return has_credit and self._store.take(self._key(scope, "credit"))[0]
-
-    def _take_window(self, scope: Scope, *, long: bool, seconds: int) -> bool:
-        return seconds == 0 or self._mark(self.window(scope, long=long), seconds)
+        return has_credit and self._store.take(keys.credit)[0]
 
     @contextmanager
     def _reopening_window_on_outage(self, scope: Scope) -> Iterator[None]:
@@ -121,49 +121,33 @@ class Lanes:
 
     def mark_attacked_by_sends(self, scope: Scope, settings: Settings) -> bool:
         """Let the lane's codes be long; true for the one caller that begins it."""
-        seconds = longest_window(settings.send_limits)
-        return self._mark(self._key(scope, "attacked", "sends"), seconds)
+        key = LaneKeys(self._hasher, scope).attacked_by_sends
+        return self._mark(key, longest_window(settings.send_limits))
 
     def mark_attacked_by_guesses(self, scope: Scope, settings: Settings) -> bool:
         """Let the identifier's codes be long, from the next request on.
 
         :returns: true for the one caller that begins it.
         """
-        seconds = longest_window(settings.verify_limits)
-        if not self._mark(self._attacked_by_guesses(scope), seconds):
+        key = LaneKeys(self._hasher, scope).attacked_by_guesses
+        if not self._mark(key, longest_window(settings.verify_limits)):
             return False
         self._store.take(*(self.window(each, long=True) for each in _siblings(scope)))
         return True
 
     def leave_credit(self, scope: Scope, settings: Settings) -> None:
         """Leave the right to one code more than ``SEND_LIMITS`` has; for whoever used one."""
-        self._mark(self._key(scope, "credit"), longest_window(settings.send_limits))
+        key = LaneKeys(self._hasher, scope).credit
+        self._mark(key, longest_window(settings.send_limits))
 
     def window(self, scope: Scope, *, long: bool) -> str:
         """Return the key of the lane's resend window."""
-        return self._key(scope, "window", kind(long))
+        keys = LaneKeys(self._hasher, scope)
+        return keys.long if long else keys.short
 
     def _mark(self, key: str, seconds: int) -> bool:
         end = time.time() + seconds
         return self._store.mark(key, seconds, self._sealer.dumps(end, end))
-
-    def _attacked_by_guesses(self, scope: Scope) -> str:
-        tag = self._hasher.digest("owner", *scope.owner)
-        return store_key(tag, self._hasher.digest("attacked", "guesses"))
-
-    def _key(self, scope: Scope, *what: str) -> str:
-        tag = self._hasher.digest("owner", *scope.owner)
-        return store_key(tag, self._hasher.digest(*what, scope.purpose, scope.bound))
-
-
-def store_key(tag: str, name: str) -> str:
-    """Return a key of the store; all keys with one tag are in one slot of a Redis Cluster."""
-    return f"otp_auth:{{{tag}}}:{name}"
-
-
-def kind(long: bool) -> str:
-    """Return the name of a kind of codes."""
-    return "long" if long else "short"
 
 
 def _siblings(scope: Scope) -> list[Scope]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from ..storage.base import Store
 from . import codes
 from .crypto import KeyHasher, Keys, Sealer, is_expired
-from .lanes import Lanes, kind, store_key
+from .lane_keys import pointer_keys, store_key
+from .lanes import Lanes
 from .purposes import GRACE
 from .scopes import Scope
 from .settings import Settings
@@ -92,7 +93,7 @@ class LiveCodes:
         :raises Unavailable: if the store can't be reached; then the code must not be sent.
         """
         deadline = time.time() + ttl
-        tag, pointer = self._pointers(scope, long=long)[0]
+        tag, pointer = pointer_keys(self._hasher, scope, long=long)[0]
         code_id = secrets.token_hex(16)
         key = store_key(tag, code_id)
         digest = codes.digest(self._digest_keys[-1], scope, code_id, code)
@@ -141,7 +142,7 @@ class LiveCodes:
         scope = match.code.scope
         others = [each.key for each in match.lane if each is not match.code]
         # With the pointer gone, later guesses know that nothing is live.
-        pointers = [key for _, key in self._pointers(scope, long=match.long)]
+        pointers = [key for _, key in pointer_keys(self._hasher, scope, long=match.long)]
         window = self._lanes.window(scope, long=match.long)
         won, *_ = self._store.take(match.code.key, *others, *pointers, window)
         if won and scope.purpose != GRACE:
@@ -150,7 +151,7 @@ class LiveCodes:
 
     def _newest(self, scopes: Iterable[Scope], *, long: bool) -> list[list[SentCode]]:
         """Return what is known of each scope's codes, the newest first; one look-up."""
-        named = [(scope, self._pointers(scope, long=long)) for scope in scopes]
+        named = [(scope, pointer_keys(self._hasher, scope, long=long)) for scope in scopes]
         values = iter(self._store.peek(*(key for _, each in named for _, key in each)))
         lanes = []
         for scope, pointers in named:
@@ -161,9 +162,3 @@ class LiveCodes:
     def _read(self, scope: Scope, value: str | None) -> list[SentCode]:
         entries = self._sealer.loads(self._no_pointer if value is None else value) or []
         return [SentCode(scope, key, digest, deadline) for key, digest, deadline in entries]
-
-    def _pointers(self, scope: Scope, *, long: bool) -> list[tuple[str, str]]:
-        """Return tag and key of the lane's pointer under each secret key, the newest first."""
-        tags = self._hasher.digests("owner", *scope.owner)
-        names = self._hasher.digests("newest", scope.purpose, scope.bound, kind(long))
-        return [(tag, store_key(tag, name)) for tag, name in zip(tags, names, strict=True)]

@@ -42,7 +42,7 @@ _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 
 
 class RequestCaller:
-    """The caller of a flow within a request; what is asked for is worked out once.
+    """The caller of a flow within a request; its context is worked out once, if at all.
 
     :param proof: what the body shows to the app's gates.
     """
@@ -55,7 +55,7 @@ class RequestCaller:
         """What the caller shows to the app's gates: in the body, or else in a header."""
         return self._proof or request.headers.get("OTP-Proof") or _proof_in_body()
 
-    @cached_property
+    @property
     def buckets(self) -> tuple[str, ...]:
         """What its address counts as, the narrowest first."""
         return address_buckets(request.remote_addr)
@@ -114,6 +114,8 @@ def _locale() -> str | None:
 
 def _accepted_language() -> str | None:
     """Return the best of Accept-Language; ``*`` and garbage are none."""
+    if "Accept-Language" not in request.headers:
+        return None
     for tag, quality in request.accept_languages:
         if quality > 0 and _LANGUAGE_TAG.fullmatch(tag):
             return tag

@@ -6,7 +6,7 @@ A storage is one parameter, the ``config`` of the crew's apps::
 
     with Crew({"OTP_AUTH_STORAGE_URI": uri}, processes=8, threads=1) as crew:
         for contest in CONTESTS:
-            assert crew.run(contest, rounds=2_000).violations == []
+            assert crew.run(contest, rounds=1_000).violations == []
 
 Some contests are about a number, so a crew has eight workers or more.
 """
@@ -149,7 +149,8 @@ class Shops:
 class Job:
     """One round: whose, and what the workers need for it.
 
-    :ivar otp: a code, or another token.
+    :ivar otp: a code, or a stranger's token.
+    :ivar token: a token, or the ids of sign-ins.
     :ivar after: when the round may begin at the earliest, seconds since the epoch.
     """
 

@@ -140,11 +140,6 @@ class TestTheFirstCall:
         for challenge in sorted(challenges)[:1]:
             assert bank.post(otp=outbox.last.otp, challenge=challenge).status_code == 200
 
-    def test_counts_against_the_address(self, make_bank: Callable[..., Bank]) -> None:
-        bank = make_bank(OTP_AUTH_IP_GENERATE_LIMITS="1/hour")
-        with Outbox(bank.app):
-            assert [bank.post().status_code for _ in range(2)] == [401, 429]
-
     def test_counts_against_nothing_over_all_identifiers(
         self, make_bank: Callable[..., Bank]
     ) -> None:

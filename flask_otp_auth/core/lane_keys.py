@@ -1,0 +1,73 @@
+"""The keys of a lane in the store: they reveal neither whose they are nor what is bound."""
+
+from functools import lru_cache
+from hashlib import sha256
+
+from .crypto import KeyHasher, length_prefixed
+from .scopes import Scope
+
+
+class LaneKeys:
+    """The keys that decide when a code is due for a scope, under the newest secret key."""
+
+    def __init__(self, hasher: KeyHasher, scope: Scope) -> None:
+        self.scope = scope
+        self._hasher = hasher
+        self._tag = hasher.digest("owner", *scope.owner)
+
+    @property
+    def short(self) -> str:
+        """The resend window of short codes."""
+        return self._key("window", "short")
+
+    @property
+    def long(self) -> str:
+        """The resend window of long codes."""
+        return self._key("window", "long")
+
+    @property
+    def credit(self) -> str:
+        """The right to one code more than ``SEND_LIMITS`` has."""
+        return self._key("credit")
+
+    @property
+    def attacked_by_sends(self) -> str:
+        """Is there while this lane's codes are long, as too many were asked for."""
+        return self._key("attacked", "sends")
+
+    @property
+    def attacked_by_guesses(self) -> str:
+        """Is there while all of the owner's codes are long, as too many were guessed at."""
+        return store_key(self._tag, _name("attacked", "guesses"))
+
+    def _key(self, *what: str) -> str:
+        return store_key(self._tag, lane_name(self._hasher, self.scope, *what))
+
+
+def pointer_keys(hasher: KeyHasher, scope: Scope, *, long: bool) -> list[tuple[str, str]]:
+    """Return tag and key of the pointer to a lane's newest codes under each secret key, the newest
+    first."""
+    kind = "long" if long else "short"
+    tags = hasher.digests("owner", *scope.owner)
+    if not scope.bound:
+        return [(tag, store_key(tag, _name("newest", kind, scope.purpose))) for tag in tags]
+    names = hasher.digests("newest", kind, scope.purpose, scope.bound)
+    return [(tag, store_key(tag, name)) for tag, name in zip(tags, names, strict=True)]
+
+
+def lane_name(hasher: KeyHasher, scope: Scope, *what: str) -> str:
+    """Return what a key is for, as hex; what is bound must not be guessed from it."""
+    if not scope.bound:
+        return _name(*what, scope.purpose)
+    return hasher.digest(*what, scope.purpose, scope.bound)
+
+
+def store_key(tag: str, name: str) -> str:
+    """Return a key of the store; all keys with one tag are in one slot of a Redis Cluster."""
+    return f"otp_auth:{{{tag}}}:{name}"
+
+
+# Cached, as there are a few for each purpose, and a request needs eight (`make bench`: 5 %).
+@lru_cache(maxsize=1024)
+def _name(*what: str) -> str:
+    return sha256(length_prefixed(*what)).hexdigest()[:32]

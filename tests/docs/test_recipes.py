@@ -1,0 +1,333 @@
+"""The recipes of docs/: each is run as it stands, with what it promises and what it refuses."""
+
+import importlib.util
+import json
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+import requests
+from fakes import ADA, BOB, SECRET, Api, bearer
+from launch import ROOT
+from werkzeug.security import check_password_hash
+from werkzeug.test import TestResponse
+
+from flask_otp_auth.testing import Outbox
+
+FOLDER = ROOT / "docs" / "recipes"
+PAGE = (ROOT / "docs" / "recipes.md").read_text()
+PHONE = "+4915123456789"
+
+
+class Recipe:
+    """A recipe's app, with a database of its own, and what it sends.
+
+    :ivar code: the recipe's module.
+    """
+
+    def __init__(self, code: ModuleType) -> None:
+        self.code = code
+        self.app = code.create_app()
+        self.app.testing = True
+        self.client = self.app.test_client()
+        self.api = Api(self.client)
+        self.outbox = Outbox(self.app, alone=False)
+
+    def add(self, row: str, **columns: Any) -> int:
+        """Add a row to the recipe's table of that name, and return its id."""
+        with self.app.app_context():
+            added = getattr(self.code, row)(**columns)
+            self.code.db.session.add(added)
+            self.code.db.session.commit()
+            return int(getattr(added, "id", 0))
+
+    def row(self, row: str, key: Any) -> Any:
+        """Return a row as it stands in the database."""
+        with self.app.app_context():
+            return self.code.db.session.get(getattr(self.code, row), key)
+
+    def sign_in(self, row: str, actor_type: str, key: int) -> dict[str, str]:
+        """Return the headers of somebody who has just signed in."""
+        with self.app.app_context():
+            actor = self.code.db.session.get(getattr(self.code, row), key)
+            return bearer(self.code.otp_auth.sign_in(actor_type, actor))
+
+    def post(self, path: str, headers: dict[str, str] | None = None, **form: str) -> TestResponse:
+        return self.client.post(path, data=form, headers=headers)
+
+
+@pytest.fixture
+def open_recipe(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[[str], Recipe]]:
+    """Run a recipe in an environment as its reader would make it."""
+    opened: list[Recipe] = []
+
+    def open_it(name: str) -> Recipe:
+        monkeypatch.setenv("SECRET_KEY", SECRET)
+        monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/{name}.sqlite3")
+        spec = importlib.util.spec_from_file_location(f"recipe_{name}", FOLDER / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        code = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, code)
+        spec.loader.exec_module(code)
+        opened.append(Recipe(code))
+        opened[-1].outbox.__enter__()
+        return opened[-1]
+
+    yield open_it
+    for recipe in opened:
+        recipe.outbox.__exit__(None, None, None)
+        with recipe.app.app_context():
+            recipe.code.db.engine.dispose()
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_each_is_small_safe_to_copy_and_on_the_page(path: Path) -> None:
+    text = path.read_text()
+    assert len([line for line in text.splitlines() if line.strip()]) <= 60
+    assert 'app.config["SECRET_KEY"] = os.environ["SECRET_KEY"]' in text
+    handlers = re.findall(r"^def \w+\(sender.*", text, re.MULTILINE)
+    assert handlers
+    assert all(handler.endswith("**_):") for handler in handlers)
+    assert f"(recipes/{path.name})" in PAGE
+
+
+def test_the_page_leads_to_recipes_that_are_there() -> None:
+    assert all((ROOT / "docs" / link).is_file() for link in re.findall(r"\]\(([^)#]+)\)", PAGE))
+
+
+def test_a_payment_is_confirmed_as_it_was_shown(
+    open_recipe: Callable[[str], Recipe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = open_recipe("payment")
+    ada = recipe.sign_in("Customer", "customer", recipe.add("Customer", email=ADA))
+    rent = {"amount": "950.00", "payee": "DE12 3456"}
+
+    def pay(otp: str | None = None, **changed: str) -> TestResponse:
+        headers = ada if otp is None else {**ada, "OTP": otp}
+        return recipe.client.post("/payments", json={**rent, **changed}, headers=headers)
+
+    asked = pay()
+    assert (asked.status_code, asked.get_json()["type"]) == (401, "otp_required")
+    otp = recipe.outbox.last.otp
+    assert f"To {ADA}: {otp} pays 950.00 EUR to DE12 3456." in capsys.readouterr().out
+    for changed in ({"amount": "9500.00"}, {"payee": "DE66 6666"}):
+        assert pay(otp, **changed).get_json()["type"] == "invalid_otp"
+    paid = pay(otp)
+    assert (paid.status_code, paid.get_json()) == (200, {"paid": "950.00", "to": "DE12 3456"})
+    assert pay(otp).status_code == 400
+    recipe.api.generate()
+    assert "is your code to sign in" in capsys.readouterr().out
+    assert recipe.api.verify(recipe.outbox.last.otp).status_code == 200
+
+
+def test_a_new_address_is_proved_and_the_old_one_told(
+    open_recipe: Callable[[str], Recipe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = open_recipe("change_of_address")
+    key = recipe.add("Customer", email=ADA)
+    other = recipe.sign_in("Customer", "customer", recipe.add("Customer", email=BOB))
+    here, elsewhere = (recipe.sign_in("Customer", "customer", key) for _ in range(2))
+    assert recipe.post("/address", here, email="New@Example.com").status_code == 200
+    otp = recipe.outbox.last.otp
+    assert recipe.outbox.last.identifier == "new@example.com"
+    given = {"email": "new@example.com", "otp": otp}
+    assert recipe.post("/address/confirm", other, **given).status_code == 400
+    assert recipe.post("/address/confirm", here, **given).get_json() == {"email": "new@example.com"}
+    assert f"To {ADA}: Your address is new@example.com now." in capsys.readouterr().out
+    assert recipe.row("Customer", key).email == "new@example.com"
+    assert recipe.post("/address", elsewhere, email=ADA).status_code == 401
+    recipe.post("/address", here, email=BOB)
+    taken = recipe.post("/address/confirm", here, email=BOB, otp=recipe.outbox.last.otp)
+    assert (taken.status_code, taken.get_json()["type"]) == (409, "duplicate_error")
+    assert recipe.row("Customer", key).email == "new@example.com"
+    assert recipe.post("/address", here).status_code == 400
+
+
+def test_a_phone_number_signs_in_beside_the_address(
+    open_recipe: Callable[[str], Recipe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = open_recipe("second_identifier")
+    ada = recipe.sign_in("Customer", "customer", recipe.add("Customer", email=ADA))
+    bob = recipe.sign_in("Customer", "customer", recipe.add("Customer", email=BOB))
+    recipe.post("/phone", ada, phone="+49 151 23456789")
+    answer = recipe.post("/phone/confirm", ada, phone=PHONE, otp=recipe.outbox.last.otp)
+    assert answer.get_json() == {"phone": PHONE}
+    assert f"To {ADA}: {PHONE} signs in to your account now, too." in capsys.readouterr().out
+    for who in (PHONE, ADA):
+        recipe.api.generate(who)
+        assert recipe.api.verify(recipe.outbox.last.otp, who).status_code == 200
+    recipe.post("/phone", bob, phone=PHONE)
+    taken = recipe.post("/phone/confirm", bob, phone=PHONE, otp=recipe.outbox.last.otp)
+    assert taken.status_code == 409
+    recipe.post("/phone", ada, phone="+33612345678")
+    assert recipe.outbox.suppressed[-1].reason == "country_not_allowed"
+
+
+def test_an_account_is_deleted_with_a_code(open_recipe: Callable[[str], Recipe]) -> None:
+    recipe = open_recipe("delete_account")
+    key = recipe.add("Customer", email=ADA)
+    ada = recipe.sign_in("Customer", "customer", key)
+    assert recipe.client.delete("/account", headers=ada).get_json()["type"] == "otp_required"
+    assert recipe.row("Customer", key) is not None
+    code = {"OTP": recipe.outbox.last.otp}
+    assert recipe.client.delete("/account", headers={**ada, **code}).status_code == 204
+    assert recipe.row("Customer", key) is None
+    assert recipe.client.delete("/account", headers=ada).status_code == 401
+    assert recipe.add("Customer", email=BOB) != key
+
+
+def test_a_guest_sees_one_order_of_his_own(open_recipe: Callable[[str], Recipe]) -> None:
+    recipe = open_recipe("guest_order")
+    with recipe.app.app_context():
+        recipe.code.add_order("A-17", "Ada@Example.com", "on its way")
+        recipe.code.add_order("B-18", BOB, "paid")
+
+    def look_up(number: str, email: str, by: str | None = None) -> TestResponse:
+        asked = recipe.post(f"/orders/{by or number}/code", email=email)
+        assert asked.status_code == 200
+        otp = recipe.outbox.last.otp
+        return recipe.post(f"/orders/{number}", email=email, otp=otp)
+
+    assert look_up("A-17", "ADA@example.com").get_json() == {
+        "order": "A-17",
+        "status": "on its way",
+    }
+    assert look_up("B-18", ADA).status_code == 404  # somebody else's
+    assert look_up("C-19", ADA).status_code == 404  # nobody's
+    assert look_up("A-17", ADA, by="D-20").status_code == 400  # a code of another order
+
+
+def test_a_forgotten_password_is_set_anew(
+    open_recipe: Callable[[str], Recipe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = open_recipe("password_reset")
+    key = recipe.add("User", email=ADA, password_hash="old")
+    ada = recipe.sign_in("User", "user", key)["Authorization"].split()[1]
+    password = "correct horse battery"
+    shapes = []
+    for who, text in ((ADA, "lets you set a new password"), (BOB, "you have no account here")):
+        answer = recipe.post("/password/forgot", email=who)
+        shapes.append((answer.status_code, sorted(answer.get_json())))
+        assert text in capsys.readouterr().out
+    assert shapes[0] == shapes[1]
+    for_ada, for_bob = recipe.outbox
+    given = {"email": ADA, "otp": for_ada.otp}
+    assert recipe.post("/password/reset", **given, password="short").status_code == 400
+    assert recipe.post("/password/reset", **given, password=password).status_code == 200
+    assert check_password_hash(recipe.row("User", key).password_hash, password)
+    assert recipe.api.refresh(ada).status_code == 401
+    stranger = recipe.post("/password/reset", email=BOB, otp=for_bob.otp, password=password)
+    assert stranger.get_json()["type"] == "invalid_otp"
+
+
+def test_only_who_was_invited_joins(open_recipe: Callable[[str], Recipe]) -> None:
+    recipe = open_recipe("invitation")
+    recipe.api.actor_type = "user"
+    admin = recipe.sign_in("User", "user", recipe.add("User", email=ADA, is_admin=True))
+    recipe.api.start(BOB)
+    assert [each.reason for each in recipe.outbox.suppressed] == ["not_invited"]
+    withdrawn = "cy@example.com"
+    joining = {}
+    for who in (withdrawn, "dee@example.com"):
+        assert recipe.post("/invitations", admin, email=who.title()).get_json() == {"invited": who}
+        recipe.api.start(who)
+        joining[who] = bearer(recipe.api.finish(recipe.outbox.last.otp, who).get_json()["token"])
+    with recipe.app.app_context():
+        session = recipe.code.db.session
+        session.delete(session.get(recipe.code.Invitation, withdrawn))
+        session.commit()
+    assert recipe.post("/users", joining[withdrawn]).status_code == 403
+    joined = recipe.post("/users", joining["dee@example.com"])
+    assert joined.status_code == 201
+    dee = bearer(joined.get_json()["token"])
+    assert recipe.post("/invitations", dee, email=BOB).get_json()["type"] == "refused"
+
+
+class Captcha:
+    """A local stand-in for Cloudflare's server, which says what the proof asks for.
+
+    :ivar asked: what it was sent.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, list[str]]] = []
+        self.over = threading.Event()
+        captcha = self
+
+        class Answers(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                captcha.asked.append(parse_qs(body.decode()))
+                proof = captcha.asked[-1]["response"][0]
+                if proof == "hangs":
+                    captcha.over.wait(30)
+                    return
+                self.send_response(502 if proof == "fails" else 200)
+                self.end_headers()
+                said = {"success": proof == "human"}
+                self.wfile.write(b"<html>" if proof == "html" else json.dumps(said).encode())
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/siteverify"
+
+
+@pytest.fixture
+def captcha(monkeypatch: pytest.MonkeyPatch) -> Iterator[Captcha]:
+    """The stand-in, for which the recipe does not wait as long as for the real one."""
+    captcha = Captcha()
+    thread = threading.Thread(target=captcha.server.serve_forever, args=(0.01,))
+    thread.start()
+    post = requests.post
+
+    def post_impatiently(*arguments: Any, timeout: float) -> requests.Response:
+        assert timeout <= 5
+        return post(*arguments, timeout=0.3)
+
+    monkeypatch.setattr(requests, "post", post_impatiently)
+    monkeypatch.setenv("TURNSTILE_SECRET", "our secret")
+    monkeypatch.setenv("TURNSTILE_URL", captcha.url)
+    yield captcha
+    captcha.over.set()
+    captcha.server.shutdown()
+    thread.join()
+    captcha.server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("proof", "status", "type_"),
+    [
+        ("human", 200, None),
+        ("robot", 403, "refused"),
+        (None, 403, "refused"),
+        ("fails", 503, "unavailable"),
+        ("html", 503, "unavailable"),
+        ("hangs", 503, "unavailable"),
+    ],
+)
+def test_a_captcha_stands_before_each_code(
+    open_recipe: Callable[[str], Recipe],
+    captcha: Captcha,
+    proof: str | None,
+    status: int,
+    type_: str | None,
+) -> None:
+    recipe = open_recipe("turnstile")
+    recipe.add("Customer", email=ADA)
+    answer = recipe.api.generate(ADA, proof=proof)
+    assert (answer.status_code, answer.get_json().get("type")) == (status, type_)
+    assert len(recipe.outbox) == (status == 200)
+    said = {"secret": ["our secret"], "response": [proof], "remoteip": ["127.0.0.1"]}
+    assert captcha.asked == ([] if proof is None else [said])
