@@ -53,7 +53,7 @@ class RequestError(OTPAuthError, HTTPException):
     def __init__(self, message: str | None = None, *, retry_after: int | None = None) -> None:
         if message is not None:
             self.message = message
-        self.code = self.status
+        self.code: int | None = self.status
         self.retry_after = retry_after
         super().__init__(self.message)
 

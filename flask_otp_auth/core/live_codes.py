@@ -97,7 +97,7 @@ class LiveCodes:
         code_id = secrets.token_hex(16)
         key = store_key(tag, code_id)
         digest = codes.digest(self._digest_keys[-1], scope, code_id, code)
-        (lane,) = [[]] if alone else self._newest((scope,), long=long)
+        (lane,) = [[]] if alone else self._newest((scope,), long=long, absent=None)
         kept = [SentCode(scope, key, digest, deadline), *lane[: NEWEST - 1]]
         last = max(each.deadline for each in kept) + EXPIRED_RETENTION
         entries = [(each.key, each.digest, each.deadline) for each in kept]
@@ -115,7 +115,7 @@ class LiveCodes:
         :raises Rejected: if it is not right; :class:`NothingLive` if none could have been.
         :raises Unavailable: if the store can't be reached.
         """
-        lanes = self._newest(scopes, long=long)
+        lanes = self._newest(scopes, long=long, absent=self._no_pointer)
         known = [each for lane in lanes for each in lane]
         live = [each for each in known if not is_expired(each.deadline)][:NEWEST]
         nothing = SentCode(scopes[0], "", "0" * 64, 0)
@@ -149,16 +149,21 @@ class LiveCodes:
             self._lanes.leave_credit(scope, settings)
         return won
 
-    def _newest(self, scopes: Iterable[Scope], *, long: bool) -> list[list[SentCode]]:
-        """Return what is known of each scope's codes, the newest first; one look-up."""
+    def _newest(
+        self, scopes: Iterable[Scope], *, long: bool, absent: str | None
+    ) -> list[list[SentCode]]:
+        """Return what is known of each scope's codes, the newest first; one look-up.
+
+        :param absent: what is unsealed in place of a pointer that is not there.
+        """
         named = [(scope, pointer_keys(self._hasher, scope, long=long)) for scope in scopes]
         values = iter(self._store.peek(*(key for _, each in named for _, key in each)))
         lanes = []
         for scope, pointers in named:
-            lane = [code for _ in pointers for code in self._read(scope, next(values))]
+            lane = [code for _ in pointers for code in self._read(scope, next(values) or absent)]
             lanes.append(sorted(lane, key=lambda code: code.deadline, reverse=True)[:NEWEST])
         return lanes
 
     def _read(self, scope: Scope, value: str | None) -> list[SentCode]:
-        entries = self._sealer.loads(self._no_pointer if value is None else value) or []
+        entries = self._sealer.loads(value) or []
         return [SentCode(scope, key, digest, deadline) for key, digest, deadline in entries]
