@@ -85,15 +85,15 @@ class Held:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Slot:
-    """A slot as it was found under one of the keys.
+    """A slot as it was found under one of the keys, with something in it.
 
-    :ivar text: whatever stands there, ``None`` if nothing does.
+    :ivar text: whatever stands there.
     :ivar held: the live sign-in that this is; ``None`` if it is expired or garbage.
     """
 
     number: int
     key: str
-    text: str | None
+    text: str
     held: Held | None
 
 
@@ -155,7 +155,7 @@ class SignIns:
         """
         slots = self._look(owner, range(owner.most))
         live = _live(slots)
-        number, in_the_way = _choose(slots)
+        number, in_the_way = _choose(slots, owner.most)
         return Proposal(
             owner,
             context,
@@ -220,16 +220,17 @@ class SignIns:
         return [
             Slot(number, key, text, self._read(owner, key, text))
             for (number, key), text in zip(places, texts, strict=True)
+            if text is not None
         ]
 
     def _places(self, owner: Owner, numbers: Iterable[int]) -> list[tuple[int, str]]:
         tags = self._hasher.digests(*_names(owner))
         return [(number, _key(tag, number)) for number in numbers for tag in tags]
 
-    def _read(self, owner: Owner, key: str, text: str | None) -> Held | None:
+    def _read(self, owner: Owner, key: str, text: str) -> Held | None:
         found = self._sealer.loads(text)
         # The key is sealed in, so that a value copied to another slot is garbage there.
-        if text is None or found is None or found[0] != key:
+        if found is None or found[0] != key:
             return None
         _, sid, turn, auth_time, browser, platform = found
         if is_expired(auth_time + owner.ttl):  # which may have become shorter since
@@ -251,17 +252,19 @@ class SignIns:
         return taken
 
 
-def _choose(slots: Sequence[Slot]) -> tuple[int, tuple[str, str] | None]:
+def _choose(slots: Sequence[Slot], most: int) -> tuple[int, tuple[str, str] | None]:
     """Return the number of a slot to mark, and what must be taken before.
 
     At random, so that sign-ins at the same moment seldom choose the same one.
+
+    :param slots: those that have something in them.
+    :param most: how many slots there are.
     """
+    written = {slot.number: (slot.key, slot.text) for slot in slots}
     occupied = {slot.number for slot in slots if slot.held is not None}
-    written = {slot.number: (slot.key, slot.text) for slot in slots if slot.text is not None}
-    numbers = {slot.number for slot in slots}
-    if empty := numbers - written.keys():
+    if empty := set(range(most)) - written.keys():
         return secrets.choice(sorted(empty)), None
-    if stale := numbers - occupied:
+    if stale := written.keys() - occupied:
         number = secrets.choice(sorted(stale))
         return number, written[number]
     oldest = min(_live(slots), key=lambda held: held.turn)
