@@ -1,24 +1,24 @@
 """Guards: decorators for an app's own views, and proxies for the authenticated actor."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 from flask import current_app, g, make_response, request
 from werkzeug.local import LocalProxy
 
 from .core.bindings import canonical_binding, read_binding
-from .core.own_purposes import check_name
+from .core.purposes import check_name
 from .errors import InvalidData, OTPRequired, RequestError, Unauthorized
-from .flows.confirm import Proof
-from .tokens.credentials import check_max_age
-from .tokens.jwt import Claims
 from .web.bearer import bearer_token, find_bearer_token
 from .web.context import current_caller
 from .web.responses import render_error
 from .web.sessions import (
+    check_max_age,
     current_identity,
     identify_request,
     registration_claims,
@@ -26,6 +26,10 @@ from .web.sessions import (
     remember_registration,
 )
 from .web.state import current_state
+
+if TYPE_CHECKING:
+    from .flows.confirm import Proof
+    from .tokens.jwt import Claims
 
 P = ParamSpec("P")
 
@@ -230,4 +234,4 @@ current_registration: Registration = cast(Registration, LocalProxy(_registration
 
 #: The :class:`~flask_otp_auth.flows.confirm.Proof` of the request's code: what was shown, sent and
 #: proved.
-current_confirmation: Proof = cast(Proof, LocalProxy(_confirmation))
+current_confirmation: Proof = cast("Proof", LocalProxy(_confirmation))

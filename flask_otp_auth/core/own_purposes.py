@@ -1,17 +1,14 @@
 """Purposes of an app's own: to prove an address, or to confirm one action."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ConfigError, InvalidData
 from .identifiers import Canonicaliser, IdentifierSpec, canonicaliser
-from .purposes import GRACE, PURPOSES
+from .purposes import check_name
 from .settings import Settings, overrides
 from .validators import DAY, seconds
-
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 #: Seconds that a code may live which confirms an action, and one that only confirms an address
 #: (NIST SP 800-63A-4, section 3.8).
@@ -28,19 +25,6 @@ _OF_ACTORS = frozenset(
         "token_ttl",
     }
 )
-
-
-def check_name(name: object) -> None:
-    """Refuse what is no name of a purpose of the app's own.
-
-    :raises ConfigError: if it is one of ours, or has characters that no name has.
-    """
-    ours = (*PURPOSES, GRACE)
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in ours:
-        raise ConfigError(
-            "a purpose is 1 to 64 letters, digits, - or _, and none of "
-            f"{', '.join(ours)}, not {name!r}"
-        )
 
 
 @dataclass(frozen=True, repr=False, eq=False)

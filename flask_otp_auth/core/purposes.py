@@ -1,10 +1,12 @@
 """Purposes: what codes are for, each a record that says how it differs from the others."""
 
+import re
 from dataclasses import dataclass
 
 from blinker import NamedSignal
 
 from .. import signals
+from ..errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -48,3 +50,18 @@ PURPOSES = {purpose.name: purpose for purpose in (LOGIN, REGISTRATION, DOOR)}
 
 #: What a registration leaves behind: the right to sign in once with the same code.
 GRACE = "grace"
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def check_name(name: object) -> None:
+    """Refuse what is no name of a purpose of the app's own.
+
+    :raises ConfigError: if it is one of ours, or has characters that no name has.
+    """
+    ours = (*PURPOSES, GRACE)
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in ours:
+        raise ConfigError(
+            "a purpose is 1 to 64 letters, digits, - or _, and none of "
+            f"{', '.join(ours)}, not {name!r}"
+        )

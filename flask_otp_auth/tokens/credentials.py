@@ -287,12 +287,3 @@ def _id_of(actor: Any) -> str:
     if actor is None or not str(actor):
         raise TypeError(f"an actor or its id is needed, not {actor!r}")
     return str(actor)
-
-
-def check_max_age(max_age: object) -> None:
-    """Refuse a ``max_age`` that is no whole number of seconds.
-
-    :raises TypeError: if it is not.
-    """
-    if max_age is not None and (type(max_age) is not int or max_age < 0):
-        raise TypeError("max_age is a whole number of seconds, 0 or more")

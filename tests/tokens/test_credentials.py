@@ -33,10 +33,11 @@ from flask_otp_auth.errors import (
     Unavailable,
 )
 from flask_otp_auth.storage.memory import MemoryLimitStorage
-from flask_otp_auth.tokens.credentials import Credentials, Token, check_max_age
+from flask_otp_auth.tokens.credentials import Credentials, Token
 from flask_otp_auth.tokens.jwt import TokenIssuer
 from flask_otp_auth.tokens.registrations import RegistrationRights
 from flask_otp_auth.tokens.sign_ins import SignIns
+from flask_otp_auth.web.sessions import check_max_age
 
 NOW = 1_700_000_000
 DAY = 86_400
