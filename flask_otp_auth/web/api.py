@@ -1,11 +1,10 @@
 """The JSON API: a table of routes, and one function for each: read, call the flow, answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from flask import Blueprint, request
-from flask.typing import ResponseReturnValue
+from flask import Blueprint, Response, request
 from flask_limiter import RateLimitExceeded
 
 from ..errors import NotFound, RequestError
@@ -15,6 +14,7 @@ from .bodies import CodeBody, IdentifierBody, read_body
 from .context import current_caller
 from .limits import AddressNotice
 from .responses import (
+    NO_STORE,
     PUBLIC,
     SUCCESS,
     IssuedAnswer,
@@ -26,6 +26,7 @@ from .responses import (
     cover_prefix,
     forbid_storing,
     issued_answer,
+    json_response,
     render_error,
     render_limit_of_app,
     sign_ins_answer,
@@ -159,12 +160,12 @@ def end_session() -> SuccessAnswer:
     return SUCCESS
 
 
-def jwks() -> tuple[KeysAnswer, dict[str, str]]:
+def jwks() -> KeysAnswer:
     """Publish the keys that verify our tokens (RFC 7517, section 5)."""
     keys = current_state().credentials.public_keys
     if not keys:
         raise NotFound
-    return {"keys": keys}, {"Cache-Control": PUBLIC}
+    return {"keys": keys}
 
 
 @dataclass(frozen=True)
@@ -172,17 +173,23 @@ class Route:
     """One route. What a view returns is in its annotation: the OpenAPI document reads it there.
 
     :ivar body: the dataclass of the body; ``None`` where neither body nor media type count.
+    :ivar cache: what caches may do with the answer.
     """
 
     method: str
     rule: str
-    view: Callable[..., ResponseReturnValue]
+    view: Callable[..., Mapping[str, Any]]
     body: type[IdentifierBody] | type[CodeBody] | None = None
+    cache: str = NO_STORE
 
     @property
     def endpoint(self) -> str:
         """The endpoint's name within the blueprint."""
         return self.view.__name__
+
+    def answer(self, **arguments: str) -> Response:
+        """Call the view, and answer in JSON, whatever JSON provider the app has."""
+        return json_response(self.view(**arguments), self.cache)
 
 
 ROUTES = (
@@ -200,7 +207,7 @@ ROUTES = (
     Route("DELETE", "/sign-ins/<sign_in_id>", end_sign_in),
     Route("POST", "/session", begin_session),
     Route("DELETE", "/session", end_session),
-    Route("GET", "/.well-known/jwks.json", jwks),
+    Route("GET", "/.well-known/jwks.json", jwks, cache=PUBLIC),
 )
 
 
@@ -208,7 +215,7 @@ def build_blueprint() -> Blueprint:
     """Return a new blueprint with every route of the API."""
     blueprint = Blueprint("otp_auth", __name__)
     for route in ROUTES:
-        blueprint.add_url_rule(route.rule, route.endpoint, route.view, methods=[route.method])
+        blueprint.add_url_rule(route.rule, route.endpoint, route.answer, methods=[route.method])
     blueprint.register_error_handler(RequestError, render_error)
     blueprint.register_error_handler(RateLimitExceeded, render_limit_of_app)
     blueprint.before_request(AddressNotice())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
@@ -82,6 +84,16 @@ class KeysAnswer(TypedDict):
 
 
 SUCCESS: SuccessAnswer = {"success": True}
+
+
+def json_response(body: Mapping[str, Any], cache: str) -> Response:
+    """Return a JSON answer, its names in the order of the body.
+
+    :param cache: what caches may do with it.
+    """
+    response = Response(json.dumps(body), mimetype="application/json")
+    response.headers["Cache-Control"] = cache
+    return response
 
 
 def issued_answer(issued: Issued, message: str) -> IssuedAnswer:
