@@ -152,7 +152,7 @@ def _bound(purpose: str, subject: str, binds: Callable[[], Any]) -> Mapping[str,
         given = current_app.ensure_sync(binds)()
     except RequestError:
         raise
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise _unbound(purpose, f"raised {type(error).__name__}") from None
     try:
         _, bound = read_binding(canonical_binding(subject, given))

@@ -5,6 +5,7 @@ confirmed (Commission Delegated Regulation (EU) 2018/389, Article 5, "dynamic li
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from types import NoneType
@@ -15,6 +16,12 @@ from ..errors import InvalidData
 #: Cc: control characters; Cf: bidi marks and zero-width characters; Cs: lone surrogates; Zl, Zp:
 #: line ends. They would let a message show something else than what is bound.
 _FALSIFYING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+#: What else is not shown (Unicode's Default_Ignorable_Code_Point): joiners, fillers, selectors.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0000-\U000e0fff]"
+)
 
 #: Characters of the text at most.
 MAX_LENGTH = 4096
@@ -80,6 +87,7 @@ def _plain_dict(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _clean(text: str) -> str:
-    if any(unicodedata.category(character) in _FALSIFYING for character in text):
+    plain = "".join(text)  # str() would give the name of an enum's member
+    if _INVISIBLE.search(plain) or any(unicodedata.category(each) in _FALSIFYING for each in plain):
         raise InvalidData("What is to be confirmed has characters that can't be shown.")
-    return "".join(text)  # str() would give the name of an enum's member
+    return plain

@@ -4,6 +4,7 @@ They stand on the strategies of the limits library. Keys are keyed hashes, so th
 and reveal neither address nor identifier.
 """
 
+import logging
 import math
 import threading
 import time
@@ -17,9 +18,12 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter, RateLimiter
 
+from ..errors import ConfigError, Unavailable
 from ..storage.base import unavailable_on
 from .crypto import KeyHasher
 from .validators import Limit
+
+logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 #: The first part of every key, so that a storage can be shared with the app's own limits.
 NAMESPACE = "otp_auth"
@@ -172,8 +176,12 @@ class Budgets:
         return self._contacts[0] if self._contacts else self._first_contact()
 
     def _first_contact(self) -> _Contact:
-        with unavailable_on(self._errors()):
-            strategy = self._connect()
+        try:
+            with unavailable_on(self._errors()):
+                strategy = self._connect()
+        except ConfigError as error:  # found late, as app.testing has changed
+            logger.error("%s", error)
+            raise Unavailable from error
         storage = strategy.storage
         # limits' storage in memory starts its timer unguarded, so threads take turns at it.
         serialised = threading.Lock() if isinstance(storage, MemoryStorage) else nullcontext()

@@ -18,30 +18,33 @@ class LaneKeys:
     @property
     def short(self) -> str:
         """The resend window of short codes."""
-        return self._key("window", "short")
+        return store_key(self._tag, lane_name(self._hasher, self.scope, "window", "short"))
+
+    # What is bound has a window of its own for short codes alone: SEND_LIMITS count over all that
+    # is bound, and beyond them anybody could ask for a long code for each of a thousand amounts.
 
     @property
     def long(self) -> str:
         """The resend window of long codes."""
-        return self._key("window", "long")
+        return self._of_purpose("window", "long")
 
     @property
     def credit(self) -> str:
         """The right to one code more than ``SEND_LIMITS`` has."""
-        return self._key("credit")
+        return self._of_purpose("credit")
 
     @property
     def attacked_by_sends(self) -> str:
-        """Is there while this lane's codes are long, as too many were asked for."""
-        return self._key("attacked", "sends")
+        """Is there while this purpose's codes are long, as too many were asked for."""
+        return self._of_purpose("attacked", "sends")
 
     @property
     def attacked_by_guesses(self) -> str:
         """Is there while all of the owner's codes are long, as too many were guessed at."""
         return store_key(self._tag, _name("attacked", "guesses"))
 
-    def _key(self, *what: str) -> str:
-        return store_key(self._tag, lane_name(self._hasher, self.scope, *what))
+    def _of_purpose(self, *what: str) -> str:
+        return store_key(self._tag, _name(*what, self.scope.purpose))
 
 
 def pointer_keys(hasher: KeyHasher, scope: Scope, *, long: bool) -> list[tuple[str, str]]:

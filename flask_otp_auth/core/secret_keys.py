@@ -35,7 +35,9 @@ _SAMPLE = (
 def secrets_of(config: Mapping[str, Any]) -> list[bytes]:
     """Return the app's secret keys as bytes, the newest last."""
     given = [*(config.get("SECRET_KEY_FALLBACKS") or []), config.get("SECRET_KEY") or b""]
-    return [_as_bytes(secret) for secret in given]
+    secrets = [_as_bytes(secret) for secret in given]
+    # A key that stands in both, as happens in a rotation, counts once, as the newer one.
+    return list(dict.fromkeys(reversed(secrets)))[::-1]
 
 
 def weak_secret(secret: str | bytes) -> str | None:

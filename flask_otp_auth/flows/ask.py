@@ -94,24 +94,25 @@ class Asker:
         settings: Settings,
         caller: Caller,
         *,
-        suppressed: str | None = None,
+        is_refused: bool = False,
         step_up: bool = False,
     ) -> Issued:
         """Queue a job that sends a code, if one is due.
 
-        :param suppressed: why none is to be sent, if that is known already.
+        :param is_refused: whether the caller is told in so many words that no code is sent; the
+            job finds out by itself, and the app's notice counts as a code does.
         :param step_up: whether the code is for somebody who is signed in.
         :raises RateLimited: with plain answers, if no code is due yet.
         :raises Unavailable: if store, limiter or delivery can't take it.
         """
         self._outbox.reserve()
         try:
-            job = self._job(scope, settings, caller, suppressed, step_up)
+            job = self._job(scope, settings, caller, step_up)
         except BaseException:
             self._outbox.release()
             raise
         self._outbox.submit(job)
-        if job.suppressed and not (suppressed or settings.always_return_success):
+        if job.suppressed and not (is_refused or settings.always_return_success):
             raise RateLimited(retry_after=self._lanes.seconds_until_turn(scope))
         return Issued(job.challenge, settings.ttl, settings.resend_interval)
 
@@ -120,15 +121,13 @@ class Asker:
         scope: Scope,
         settings: Settings,
         caller: Caller,
-        suppressed: str | None,
         step_up: bool,
     ) -> SendJob:
-        turn = Turn(long=False)
-        if suppressed is None:
-            try:
-                turn = self._lanes.take_turn(scope, settings)
-            except Suppressed as stop:
-                suppressed = stop.reason
+        turn, suppressed = Turn(long=False), None
+        try:
+            turn = self._lanes.take_turn(scope, settings)
+        except Suppressed as stop:
+            suppressed = stop.reason
         now = time.time()
         return SendJob(
             scope=scope,

@@ -16,7 +16,7 @@ from .ask import Asker, Issued
 from .guess import Guesser
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Proof:
     """What a right code proved. A plain value: an app's session may keep it between two steps.
 
@@ -71,7 +71,9 @@ class Confirmations:
         if settings.always_return_success:
             return self._asker.ask(scope, settings, caller, step_up=step_up)
         refused = line_refusal(scope.identifier, settings)
-        issued = self._asker.ask(scope, settings, caller, suppressed=refused, step_up=step_up)
+        issued = self._asker.ask(
+            scope, settings, caller, is_refused=refused is not None, step_up=step_up
+        )
         if refused is not None:
             raise InvalidIdentifier
         return issued

@@ -65,7 +65,7 @@ class CodeIssuer:
         if settings.always_return_success:
             return self._asker.ask(scope, settings, caller)
         reason = look_up(purpose, actor_type, scope.identifier).reason
-        issued = self._asker.ask(scope, settings, caller, suppressed=reason)
+        issued = self._asker.ask(scope, settings, caller, is_refused=reason is not None)
         if reason is not None:
             raise _PLAIN_ERRORS[reason]
         return issued

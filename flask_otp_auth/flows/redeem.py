@@ -69,6 +69,8 @@ class CodeRedeemer:
             if registered.find_including_inactive(scope.identifier) is not None:
                 self._guesser.use(scope, registered.settings, match)
                 raise DuplicateError
+            if not registered.may_sign_up(scope.identifier):  # any more
+                raise Rejected("unknown")
             return self._admit_registration(registered, scope, match, otp)
 
     def authenticate(
@@ -106,6 +108,8 @@ class CodeRedeemer:
             match = self._guesser.guess(scopes, registered.settings, otp, challenge, caller)
             owner = registered.find_including_inactive(scope.identifier)
             if owner is None and match.code.scope == scope:
+                if not registered.may_sign_up(scope.identifier):  # the account was deleted
+                    raise Rejected("unknown")
                 return self._admit_registration(registered, scope, match, otp)
             actor = owner if owner is not None and registered.is_active(owner) else None
             return self._sign_in(registered, scope, match, actor, caller)

@@ -83,7 +83,10 @@ class CodeSender:
         if recipient.reason in SILENT:
             raise Suppressed(recipient.reason)
         if not recipient.member or purpose.counts_members:
-            self._count(scope, actor_type.settings, enforced=not recipient.member)
+            # Of login only notices count, so they have a counter of their own: in that of all else
+            # it would show whether somebody is a member.
+            namespace = scope.owner[0] + ("" if purpose.counts_members else ":notices")
+            self._count(scope, actor_type.settings, namespace, enforced=not recipient.member)
         if recipient.signal is None:
             # The app may send a notice now, which was counted as a code is.
             raise Suppressed(recipient.reason or "")
@@ -101,7 +104,7 @@ class CodeSender:
         if refused is not None:
             raise Suppressed(refused)
         if not job.step_up:
-            self._count(scope, settings, enforced=True)
+            self._count(scope, settings, scope.owner[0], enforced=True)
         subject, binds = read_binding(scope.bound)
         arguments = {"purpose": scope.purpose, "subject": subject, "binds": binds}
         signal = signals.confirmation_otp_generated
@@ -119,13 +122,13 @@ class CodeSender:
         if not is_expired(job.asked_at + interval):  # else the window is a newer request's
             self._lanes.open_window(job.scope, long=job.long)
 
-    def _count(self, scope: Scope, settings: Settings, *, enforced: bool) -> None:
+    def _count(self, scope: Scope, settings: Settings, namespace: str, *, enforced: bool) -> None:
         """Count a message against what may be sent in all, and to one mailbox.
 
+        :param namespace: what the messages are counted under.
         :param enforced: whether it goes to somebody who has no account: what keeps newcomers
             waiting must not keep members waiting.
         """
-        namespace = scope.owner[0]
         has_room = self._breaker.count_send(namespace, settings.global_send_limit)
         if not enforced:
             return

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .sqlite_files import File, RefusedFile, file_at, prepare
+from .sqlite_files import File, RefusedFile, check_owners, file_at, prepare
 from .sweep import SCHEMA, SWEEP_EVERY, sweep
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
@@ -129,6 +129,13 @@ class Database:
             raise sqlite3.OperationalError(f"unable to make database file: {error}") from error
         self._pid, self._file = os.getpid(), file_at(self.path)
         connection = self._open()
+        try:
+            # Once more, as somebody may have put another file in the place of the one above.
+            check_owners(self.path)
+        except RefusedFile as error:
+            connection.close()
+            self._tell(error)
+            raise
         if self._file != file_at(self.path):
             connection.close()
             raise sqlite3.OperationalError("the file was replaced while it was opened")

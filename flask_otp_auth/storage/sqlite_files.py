@@ -47,7 +47,7 @@ def prepare(path: str, deadline: float) -> None:
         with _locked(folder, deadline):
             if not os.path.lexists(path):
                 _make_file(path, folder)
-    _check_owners(path, folder)
+    check_owners(path)
 
 
 def _make_folder(folder: str) -> None:
@@ -83,10 +83,14 @@ def _give_away(descriptor: int, folder: str) -> None:
         os.close(descriptor)
 
 
-def _check_owners(path: str, folder: str) -> None:
+def check_owners(path: str) -> None:
+    """Look who may write to a file and to those at its side.
+
+    :raises RefusedFile: if others may.
+    """
     if sys.platform == "win32":  # where modes say nothing
         return
-    owners = {os.geteuid(), os.stat(folder).st_uid} if _is_root() else {os.geteuid()}
+    owners = {os.geteuid(), os.stat(os.path.dirname(path)).st_uid} if _is_root() else {os.geteuid()}
     for each in (path, *_sidecars(path)):
         with suppress(FileNotFoundError):
             status = os.stat(each)

@@ -284,6 +284,6 @@ def _id_of(actor: Any) -> str:
     """Return the id of an actor, or the id that was given in its place."""
     if hasattr(actor, "get_id") or hasattr(actor, "id"):
         return actor_id(actor)
-    if actor is None or not str(actor):
+    if str(actor) in ("", "None"):  # also of a proxy, such as current_actor of a guest
         raise TypeError(f"an actor or its id is needed, not {actor!r}")
     return str(actor)

@@ -120,14 +120,23 @@ class Backlog:
         while self._waiting:
             self._make_ready(heappop(self._waiting)[2])
 
-    def take(self) -> Entry | None:
-        """Return the next entry to run, or ``None``."""
+    def take(self, others: int | None = None) -> Entry | None:
+        """Return the next entry to run, or ``None``.
+
+        :param others: how many messages to people who have no account may be under way at once.
+        """
         if not self._ready:
+            return None
+        is_for_others = self._ready[0][0] == OTHERS
+        if is_for_others and others is not None and self._busy_with_others() >= others:
             return None
         entry = heappop(self._ready)[2]
         entry.since = self._now
         self._running.add(entry)
         return entry
+
+    def _busy_with_others(self) -> int:
+        return sum(entry.step.priority == OTHERS for entry in self._running)
 
     def done(self, entry: Entry, following: Sequence[Step] = ()) -> None:
         """Replace an entry that has run by the steps that follow."""

@@ -78,7 +78,10 @@ class RequestCaller:
 
 def _proof_in_body() -> str | None:
     """Return the field ``proof`` of a form or of JSON, where a view of the app's own is called."""
-    body = request.get_json(silent=True) if request.is_json else request.form
+    try:
+        body = request.get_json(silent=True) if request.is_json else request.form
+    except RecursionError:  # of JSON that is nested too deeply
+        return None
     found = body.get("proof") if isinstance(body, Mapping) else None
     return found if isinstance(found, str) else None
 

@@ -21,6 +21,9 @@ logger: logging.Logger = logging.getLogger("flask_otp_auth")
 #: Threads for deliveries in each process; most of the time they wait for a mail server.
 THREADS = 8
 
+#: Threads that messages to people who have no account leave to members.
+RESERVED = 2
+
 #: Seconds after which a thread ends that has nothing to do.
 IDLE = 10.0
 
@@ -91,6 +94,8 @@ class _ProcessQueue:
     ) -> None:
         self._backlog = backlog
         self._most = threads
+        # However many newcomers' messages hang, members' go out.
+        self._others = max(1, threads - RESERVED)
         self._pause = pause
         self._idle_seconds = idle
         self._report = report
@@ -184,7 +189,7 @@ class _ProcessQueue:
 
     def _await_entry(self) -> Entry | None:
         """Return the next entry, or ``None`` if there is none for a while."""
-        while (entry := self._backlog.take()) is None:
+        while (entry := self._backlog.take(self._others)) is None:
             self._idle += 1
             was_woken = self._has_work.wait(self._idle_seconds)
             self._idle -= 1

@@ -7,7 +7,7 @@ from functools import cached_property
 from cachelib import BaseCache
 from flask import Flask
 from flask_limiter import Limiter
-from limits.storage import MovingWindowSupport
+from limits.storage import MemcachedStorage, MovingWindowSupport
 from limits.strategies import RateLimiter
 
 from ..core.settings import PREFIX, Settings
@@ -116,6 +116,11 @@ class Storages:
 
     def _store_of_sign_ins(self) -> LazyStore:
         if self._settings.sign_ins_uri is None:
+            if isinstance(self._own_limits, MemcachedStorage):
+                raise ConfigError(
+                    "OTP_AUTH_SIGN_INS_URI is needed with a cache= on Memcached, as that forgets "
+                    "and would sign people out: name a database or a Redis server there"
+                )
             return self.codes
         backend = self._backend_for(self._settings.sign_ins_uri, "SIGN_INS_URI")
         return LazyStore(backend.open_store)

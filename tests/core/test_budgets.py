@@ -18,7 +18,7 @@ from limits.strategies import (
 from flask_otp_auth.core.budgets import Budget, Budgets, address_budgets, longest_window
 from flask_otp_auth.core.crypto import KeyHasher
 from flask_otp_auth.core.validators import limit
-from flask_otp_auth.errors import Unavailable
+from flask_otp_auth.errors import ConfigError, Unavailable
 
 HASHER = KeyHasher([b"k" * 32])
 
@@ -178,6 +178,16 @@ class TestOutages:
         for _ in range(2):
             budgets.take(budget("5/hour"))
         assert len(connects) == 3
+
+    def test_a_fault_of_the_configuration_that_is_found_late_is_told_and_no_crash(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def connect() -> RateLimiter:
+            raise ConfigError("limiter= is switched off")
+
+        with pytest.raises(Unavailable):
+            Budgets(connect, HASHER).take(budget("5/hour"))
+        assert "limiter= is switched off" in caplog.text
 
     def test_it_is_made_anew_when_all_is_to_be_forgotten(self) -> None:
         budgets = Budgets(lambda: MovingWindowRateLimiter(FakeLimits()), HASHER)

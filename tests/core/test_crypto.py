@@ -135,7 +135,10 @@ class TestSealer:
         sealer = Sealer([b"key"], "challenge")
         text = sealer.dumps(NEVER, "id")
         place = data.draw(st.integers(0, len(text) - 2))  # the last base64 character has spare bits
-        character = data.draw(st.characters(codec=None).filter(lambda c: c != text[place]))
+        # Decoders of base64 take both alphabets for one.
+        same = str.maketrans("+/", "-_")
+        different = st.characters(codec=None).filter(lambda c: c.translate(same) != text[place])
+        character = data.draw(different)
         assert sealer.loads(text[:place] + character + text[place + 1 :]) is None
 
     @given(st.text(st.characters(codec=None)))

@@ -124,6 +124,12 @@ def test_a_fault_shows_nothing_of_a_key() -> None:
     assert "hunter2" not in "".join(secret_faults(config))
 
 
+def test_a_key_that_is_in_both_places_counts_once() -> None:
+    """As happens in a rotation. Twice, it would take up the place of an older code."""
+    config = {"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": ["old", "new", "old"]}
+    assert secrets_of(config) == [b"old", b"new"]
+
+
 @pytest.mark.parametrize("none", [None, [], ()])
 def test_there_need_be_no_fallbacks(none: object) -> None:
     assert secrets_of({"SECRET_KEY": SECRET, "SECRET_KEY_FALLBACKS": none}) == [SECRET.encode()]

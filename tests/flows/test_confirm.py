@@ -285,7 +285,17 @@ class TestLongLives:
             clock.shift(DAY - 1)
             given = {"subject": str(number), "challenge": issued.challenge}
             assert is_good(invitation, outbox.last.otp, **given)
-            invitation.send(ADA, subject="other")  # the budget of the next round is used up
+            for other in ("budget", "credit"):  # which the next round finds used up
+                invitation.send(ADA, subject=other)
+
+    @configured(send_limits="2/hour", resend_interval=0)
+    def test_a_thousand_amounts_are_no_thousand_messages(
+        self, transfer: Purpose, outbox: Outbox
+    ) -> None:
+        """Short codes count together, and beyond them there is one long code for all amounts."""
+        for number in range(20):
+            transfer.send(ADA, binds={"amount": number})
+        assert [len(message.otp) for message in outbox.messages] == [6, 6, 20]
 
     def test_and_no_longer(
         self, invitation: Purpose, outbox: Outbox, clock: time_machine.Traveller

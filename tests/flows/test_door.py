@@ -61,6 +61,14 @@ def test_its_codes_are_of_a_purpose_of_their_own(shop: Shop) -> None:
     assert not DOOR_IN.is_good(shop, shop.otp)
 
 
+def test_whose_account_was_deleted_joins_again_only_if_invited(shop: Shop) -> None:
+    shop.otp_auth.add_actor_type("guest", shop.customers, sign_up=lambda identifier: False)
+    shop.api.actor_type = "guest"
+    DOOR_IN.ask(shop)
+    shop.customers.accounts.clear()
+    assert not DOOR_IN.is_good(shop, shop.otp)
+
+
 class TestClosed:
     """With ``sign_up="closed"`` start is generate, and finish is verify."""
 

@@ -93,3 +93,12 @@ def test_a_refusal_counts_against_the_address_and_nothing_else(make_app, otp_aut
         api.address = "192.0.2.7"
         api.generate(proof="human")
     assert len(outbox.last.otp) == 6
+
+
+def test_a_body_that_is_nested_without_end_shows_no_proof(
+    app: Flask, otp_auth: OTPAuth, gate: Gate
+) -> None:
+    nested = {"data": "[" * 100_000, "content_type": "application/json"}
+    with app.test_request_context(method="POST", **nested), pytest.raises(Refused):
+        otp_auth.generate("customer", ADA)
+    assert [asked.proof for asked in gate.asked] == [None]

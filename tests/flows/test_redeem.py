@@ -187,6 +187,16 @@ class TestRegistration:
         assert not REGISTRATION.is_good(shop, otp)
         assert shop.api.authenticate(otp).status_code == 400  # there is no grace
 
+    def test_whoever_is_not_invited_any_more_does_not_register(self, shop: Shop) -> None:
+        invited = {BOB}
+        shop.otp_auth.add_actor_type("guest", shop.customers, sign_up=invited.__contains__)
+        shop.api.actor_type = "guest"
+        REGISTRATION.ask(shop)
+        invited.clear()
+        assert not REGISTRATION.is_good(shop, shop.otp)
+        invited.add(BOB)
+        assert REGISTRATION.is_good(shop, shop.otp)
+
 
 class TestGrace:
     @pytest.fixture

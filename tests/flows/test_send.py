@@ -195,6 +195,19 @@ class TestTheFlood:
             "global_limit",
         ]
 
+    @configured(global_send_limit="2/hour")
+    def test_notices_to_strangers_have_a_counter_of_their_own(self, shop: Shop) -> None:
+        """In that of codes one could count whether a stranger's request was for a member."""
+        for number in range(3):
+            LOGIN.ask(shop, f"{number}@example.net")
+        self.newcomers(shop, 2)
+        assert [each.reason for each in shop.outbox.suppressed] == [
+            "unknown_actor",
+            "unknown_actor",
+            "global_limit",
+        ]
+        assert len(shop.outbox) == 2
+
     def test_one_mailbox_gets_forty_messages_a_day_however_it_is_spelt(self, shop: Shop) -> None:
         for number in range(41):
             REGISTRATION.ask(shop, f"eve+{number}@example.org")

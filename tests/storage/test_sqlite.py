@@ -27,6 +27,7 @@ from stores import PATIENCE
 from flask_otp_auth.errors import Unavailable
 from flask_otp_auth.storage.database import Database, RefusedFile
 from flask_otp_auth.storage.sqlite import SQLiteCache, SQLiteLimitStorage, SQLiteStore
+from flask_otp_auth.storage.sqlite_files import prepare
 from flask_otp_auth.storage.sweep import SWEEP_EVERY, SWEEP_ROWS
 
 NOBODY = 65534
@@ -118,6 +119,17 @@ class TestOwner:
             SQLiteCache(database).set("a", "1")
             modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
         assert modes == {0o600}
+
+    def test_a_file_that_was_put_there_while_it_was_looked_at_is_refused(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def prepare_and_swap(name: str, deadline: float) -> None:
+            prepare(name, deadline)
+            path.chmod(0o666)
+
+        monkeypatch.setattr("flask_otp_auth.storage.database.prepare", prepare_and_swap)
+        with closing(Database(path)) as database, pytest.raises(RefusedFile):
+            SQLiteCache(database).set("a", "1")
 
     @pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
     def test_a_file_that_others_may_write_to_is_refused(

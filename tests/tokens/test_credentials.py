@@ -16,6 +16,7 @@ import time_machine
 from blinker import NamedSignal
 from fakes import ADA, BOB, Customers, FakeStore
 from limits.strategies import MovingWindowRateLimiter
+from werkzeug.local import LocalProxy
 
 from flask_otp_auth.core.actors import ActorRegistry, ActorType, ActorTypeSpec
 from flask_otp_auth.core.budgets import Budgets
@@ -615,7 +616,7 @@ class TestRevoking:
         shop.credentials.revoke_all("customer", 1)
         assert shop.is_valid(shop.sign_in())
 
-    @pytest.mark.parametrize("nobody", [None, ""])
+    @pytest.mark.parametrize("nobody", [None, "", LocalProxy(lambda: None)])
     def test_nobody_is_a_mistake(self, shop: Shop, nobody: object) -> None:
         with pytest.raises(TypeError, match="an actor or its id is needed"):
             shop.credentials.revoke_all("customer", nobody)

@@ -106,6 +106,22 @@ class TestOrder:
         backlog.tick()
         assert names(backlog) == ["member", "look-up", "newcomer"]
 
+    def test_threads_are_kept_for_members_however_many_messages_to_others_hang(self) -> None:
+        backlog = backlog_with(*(step("newcomer", OTHERS) for _ in range(3)))
+        backlog.tick()
+        first, second = (backlog.take(2) for _ in range(2))
+        assert first is not None
+        assert second is not None
+        assert backlog.take(2) is None
+        backlog.reserve()
+        backlog.add(step("member", MEMBERS))
+        backlog.tick()
+        member = backlog.take(2)
+        assert member is not None
+        assert member.step.name == "member"
+        backlog.done(first)
+        assert backlog.take(2) is not None
+
     def test_equals_go_in_the_order_in_which_they_came(self) -> None:
         backlog = backlog_with(*(step(str(number)) for number in range(5)))
         backlog.tick()

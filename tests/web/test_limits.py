@@ -21,7 +21,7 @@ from limits.strategies import (
 )
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from flask_otp_auth.errors import ConfigError
+from flask_otp_auth.errors import ConfigError, Unavailable
 from flask_otp_auth.web.limits import (
     AddressNotice,
     address_buckets,
@@ -312,6 +312,15 @@ class TestLimiterThatIsSwitchedOff:
         assert all(strategy.hit(TWICE, "ada") for _ in range(5))
         assert strategy.test(TWICE, "ada")
         assert strategy.get_window_stats(TWICE, "ada").remaining == 2
+
+    def test_lets_nothing_through_when_the_tests_are_over(
+        self, switched_off: Callable[[Flask], Limiter]
+    ) -> None:
+        app = make_app(TESTING=True)
+        storage = strategy_of(switched_off(app), app).storage
+        app.testing = False
+        with pytest.raises(Unavailable):
+            storage.acquire_many([("key", 1, 60)])  # type: ignore[attr-defined]
 
     def test_is_a_storage_like_any_other(self, switched_off: Callable[[Flask], Limiter]) -> None:
         app = make_app(TESTING=True)

@@ -207,6 +207,10 @@ class TestTheSecondCall:
             statuses = sorted(pool.map(call, range(8)))
         assert (statuses, len(bank.paid)) == ([200, *[400] * 7], 1)
 
+    def test_json_that_is_nested_without_end_is_bad_input(self, bank: Bank) -> None:
+        nested = {"data": "[" * 100_000, "content_type": "application/json"}
+        assert bank.post(**nested).status_code == 400
+
     def test_may_hold_the_challenge(self, bank: Bank, outbox: Outbox) -> None:
         challenge = bank.post().get_json()["challenge"]
         elsewhere = bank.post(json=GIFT).get_json()["challenge"]
