@@ -109,7 +109,7 @@ def _is_invisible(character: str) -> bool:
 
 def _email_form(special_use: bool | Callable[[], bool]) -> Canonicaliser:
     # It takes 50 ms to import: not with the package, and not at the first request.
-    import email_validator  # noqa: F401
+    import email_validator  # noqa: F401 - loaded now, used later
 
     if not callable(special_use):
         return partial(email, special_use=special_use)

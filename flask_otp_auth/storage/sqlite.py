@@ -19,14 +19,14 @@ from .database import ERRORS, Database
 
 # Whatever else stands in a row was not written here, so it counts as absent.
 _LIVE = "typeof(value) = 'text' AND typeof(expires) = 'real' AND expires > ?"
-_GET = f"SELECT value FROM otp_cache WHERE key = ? AND {_LIVE}"  # noqa: S608
+_GET = f"SELECT value FROM otp_cache WHERE key = ? AND {_LIVE}"
 _GET_MANY = f"""SELECT key, value FROM otp_cache
-    WHERE key IN (SELECT value FROM json_each(?)) AND {_LIVE}"""  # noqa: S608
+    WHERE key IN (SELECT value FROM json_each(?)) AND {_LIVE}"""
 _ROW = "(?, ?, ?)"
 _SET = """INSERT INTO otp_cache VALUES (?, ?, ?)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires"""
 _ADD = f"{_SET} WHERE NOT ({_LIVE})"
-_TAKE = f"DELETE FROM otp_cache WHERE key = ? AND {_LIVE}"  # noqa: S608
+_TAKE = f"DELETE FROM otp_cache WHERE key = ? AND {_LIVE}"
 _TAKE_VALUE = f"{_TAKE} AND value = ?"
 
 #: Rows that one statement writes.
@@ -34,7 +34,7 @@ _ROWS_AT_ONCE = 200
 
 _SANE = "typeof(at) = 'real' AND typeof(first) = 'integer' AND typeof(after) = 'integer'"
 _COUNT = f"""SELECT after, expires FROM otp_hit
-    WHERE key = ? AND at = 0 AND {_SANE} AND typeof(expires) = 'real' AND expires > ?"""  # noqa: S608
+    WHERE key = ? AND at = 0 AND {_SANE} AND typeof(expires) = 'real' AND expires > ?"""
 _INCR = """INSERT INTO otp_hit VALUES (:key, 0, 0, :amount, :now + :expiry)
     ON CONFLICT (key, at, first) DO UPDATE
     SET after = iif(expires > :now AND typeof(expires) = 'real' AND typeof(after) = 'integer',
@@ -48,16 +48,16 @@ _ACQUIRE = f"""INSERT OR REPLACE INTO otp_hit
         UNION ALL SELECT 0, 0, 0 ORDER BY at DESC, first DESC LIMIT 1)
     WHERE after + :amount - :limit <= coalesce(
         (SELECT first FROM otp_hit WHERE key = :key AND at >= :now - :expiry AND {_SANE}
-            ORDER BY at, first LIMIT 1), after)"""  # noqa: S608
+            ORDER BY at, first LIMIT 1), after)"""
 _NEWEST = f"""SELECT at, after, coalesce((SELECT first FROM otp_hit
             WHERE key = :key AND at >= :now - :expiry AND {_SANE}
             ORDER BY at, first LIMIT 1), after)
     FROM (SELECT at, first, after FROM otp_hit WHERE key = :key AND {_SANE}
-        UNION ALL SELECT 0, 0, 0 ORDER BY at DESC, first DESC LIMIT 1)"""  # noqa: S608
+        UNION ALL SELECT 0, 0, 0 ORDER BY at DESC, first DESC LIMIT 1)"""
 _HIT = "INSERT OR REPLACE INTO otp_hit VALUES (?, ?, ?, ?, ?)"
 _WINDOW = f"""SELECT at, first, (SELECT after FROM otp_hit WHERE key = :key AND {_SANE}
         ORDER BY at DESC, first DESC LIMIT 1)
-    FROM otp_hit WHERE key = :key AND at >= :since AND {_SANE} ORDER BY at, first LIMIT 1"""  # noqa: S608
+    FROM otp_hit WHERE key = :key AND at >= :since AND {_SANE} ORDER BY at, first LIMIT 1"""
 
 
 class SQLiteCache(TextCache):

@@ -23,13 +23,13 @@ _EXPIRED = "(expires <= :now OR typeof(expires) <> 'real')"
 _STRETCHES = {
     "otp_cache": (
         "SELECT key, 0, 0 FROM otp_cache WHERE key > :key ORDER BY key LIMIT 1 OFFSET :rows - 1",
-        f"DELETE FROM otp_cache WHERE key > :key AND key <= :end_key AND {_EXPIRED}",  # noqa: S608
+        f"DELETE FROM otp_cache WHERE key > :key AND key <= :end_key AND {_EXPIRED}",
     ),
     "otp_hit": (
         """SELECT key, at, first FROM otp_hit WHERE (key, at, first) > (:key, :at, :first)
             ORDER BY key, at, first LIMIT 1 OFFSET :rows - 1""",
         f"""DELETE FROM otp_hit WHERE (key, at, first) > (:key, :at, :first)
-            AND (key, at, first) <= (:end_key, :end_at, :end_first) AND {_EXPIRED}""",  # noqa: S608
+            AND (key, at, first) <= (:end_key, :end_at, :end_first) AND {_EXPIRED}""",
     ),
 }
 

@@ -188,8 +188,12 @@ class Route:
         return self.view.__name__
 
     def answer(self, **arguments: str) -> Response:
-        """Call the view, and answer in JSON, whatever JSON provider the app has."""
-        return json_response(self.view(**arguments), self.cache)
+        """Call the view, and answer in JSON, whatever JSON provider the app has.
+
+        :param arguments: what the URL says; the app's prefix may have parts of its own.
+        """
+        own = {name: arguments[name] for name in arguments if f"<{name}>" in self.rule}
+        return json_response(self.view(**own), self.cache)
 
 
 ROUTES = (

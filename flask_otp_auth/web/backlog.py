@@ -73,7 +73,7 @@ class Backlog:
     def __init__(
         self, capacity: int = CAPACITY, spread: Callable[[], float] = _random.random
     ) -> None:
-        self.rooms = 0
+        self.rooms: int = 0
         self._capacity = capacity
         self._spread = spread
         self._now = 0

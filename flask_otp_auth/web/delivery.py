@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
+from blinker import NamedSignal
 from flask import Flask, current_app, has_app_context
 
 from ..core.audit import Audit
@@ -24,7 +25,7 @@ from .backlog import Step
 from .hosts import inline_policy
 from .job_runs import JobRunner, Manner, Sender
 from .queue import DeliveryQueue
-from .signalling import Failure, Signaller
+from .signalling import Failure, Handler, Signaller
 
 __all__ = ["Delivery", "Executor", "Signaller", "run_job"]
 
@@ -69,7 +70,7 @@ class Delivery:
         self._retries = settings.delivery_retries
         self._queue = queue or DeliveryQueue()
         signaller = Signaller(app)
-        self.held_back = signaller.held_back
+        self.held_back: list[tuple[NamedSignal, Handler]] = signaller.held_back
         self._runner = JobRunner(sender, signaller, audit, settings_of)
         self._key = f"{app.import_name}:{next(_numbers)}"
         _apps[self._key] = app

@@ -157,7 +157,7 @@ def exempt(limiter: Limiter, blueprint: Blueprint) -> None:
 class UnlimitedStorage(Storage, MovingWindowSupport):
     """Stands for a limiter that a test configuration has switched off: counts nothing."""
 
-    STORAGE_SCHEME = None
+    STORAGE_SCHEME: list[str] | None = None
 
     def __init__(self, is_testing: Callable[[], bool]) -> None:
         super().__init__()

@@ -120,7 +120,7 @@ class TestIdentifiers:
 
     def test_are_texts(self) -> None:
         with pytest.raises(InvalidData, match="identifier must be a string"):
-            OwnPurposeRegistry({}, APP).get("transfer").canonical(7)  # type: ignore[arg-type]
+            OwnPurposeRegistry({}, APP).get("transfer").canonical(7)
 
 
 class TestFactories:

@@ -78,7 +78,7 @@ def interrupted(
 
         def note(verb: str, *_: str, shop: Shop = shop, at: int = at) -> None:
             calls.append(verb)  # noqa: B023 - it is called in this round alone
-            if len(calls) == at + 1 or (lasts and len(calls) > at):  # noqa: B023
+            if len(calls) == at + 1 or (lasts and len(calls) > at):  # noqa: B023 - called within the same round
                 action(shop)
 
         storage = getattr(shop, what)

@@ -172,12 +172,12 @@ def test_in_an_ambush(shop: Shop, request: pytest.FixtureRequest) -> None:
 
         def attack(until: float) -> None:
             while plan and plan[0][0] < until:  # noqa: B023 - it is called in this round alone
-                at, what = plan.popleft()  # noqa: B023
-                for purpose in attacked if what in ("ask", "both") else []:  # noqa: B023
-                    shop.ask(at, who, purpose)  # noqa: B023
-                burnt = chance.randint(2, 25)  # noqa: B023
+                at, what = plan.popleft()  # noqa: B023 - called within the same round
+                for purpose in attacked if what in ("ask", "both") else []:  # noqa: B023 - called within the same round
+                    shop.ask(at, who, purpose)  # noqa: B023 - called within the same round
+                burnt = chance.randint(2, 25)  # noqa: B023 - called within the same round
                 for _ in range({"guess": 1, "both": 1, "burn": burnt}.get(what, 0)):
-                    shop.guess(at, who, chance.choice(attacked), "000000")  # noqa: B023
+                    shop.guess(at, who, chance.choice(attacked), "000000")  # noqa: B023 - called within the same round
 
         slow = chance.choice([(0, 2), (5, 20), (30, 120)])
         needed = Visit(shop, who, chance).requests(start, slow, attack)

@@ -65,7 +65,7 @@ def is_valid(
     try:
         return isinstance(tokens.verify(token, types, actors), Claims)
     except Unauthorized as error:
-        assert (error.error, error.max_age) == ("invalid_token", None)  # noqa: PT017
+        assert (error.error, error.max_age) == ("invalid_token", None)  # noqa: PT017 - the error is what is looked at
         return False
 
 

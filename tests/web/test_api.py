@@ -751,6 +751,13 @@ class TestMounting:
         self.works_at("/de/auth", app)
         assert "Cache-Control" not in app.test_client().get("/de/author").headers
 
+    def test_under_a_prefix_that_nobody_takes_the_language_from(
+        self, bare: tuple[OTPAuth, Flask]
+    ) -> None:
+        otp_auth, app = bare
+        app.register_blueprint(otp_auth.blueprint, url_prefix="/<lang>/auth")
+        self.works_at("/de/auth", app)
+
     def test_at_the_root(self, bare: tuple[OTPAuth, Flask]) -> None:
         otp_auth, app = bare
         app.register_blueprint(otp_auth.blueprint)

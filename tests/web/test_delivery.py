@@ -284,7 +284,7 @@ class TestBackground:
     def test_the_real_queue_delivers_as_well(self, shop: Shop) -> None:
         delivered: Queue[str] = Queue()
         shop.on(signals.otp_generated, lambda sender, otp, **_: delivered.put(otp))
-        shop.queue = DeliveryQueue(lambda: Backlog(spread=lambda: 0))  # type: ignore[assignment]
+        shop.queue = DeliveryQueue(lambda: Backlog(spread=lambda: 0))
         delivery = shop.delivery()
         delivery.reserve()
         delivery.submit(login())
@@ -762,7 +762,7 @@ class TestErrorTrackers:
                 while frame is not None:
                     if "/flask_otp_auth/" in frame.f_code.co_filename:
                         found.append(repr(frame.f_locals))
-                    frame = frame.f_back  # type: ignore[assignment]
+                    frame = frame.f_back
 
         def look(sender: Flask, **_: Any) -> None:
             Tracker().emit(logging.makeLogRecord({}))
@@ -886,7 +886,7 @@ class TestHandlersThatDontFit:
         self, shop: Shop, caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail(sender: Flask, **_: Any) -> None:
-            len(5)  # type: ignore[arg-type]
+            len(5)
 
         failure = shop.hear_failure()
         shop.on(signals.otp_generated, fail)

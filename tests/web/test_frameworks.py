@@ -32,13 +32,13 @@ def restx(app: Flask) -> None:
 
 
 def resource_of(framework: Any, app: Flask) -> None:
-    class Me(framework.Resource):  # type: ignore[misc]
+    class Me(framework.Resource):
         method_decorators = (token_required("customer"),)
 
         def get(self) -> dict[str, str]:
             return {"email": current_actor.email}
 
-    class Join(framework.Resource):  # type: ignore[misc]
+    class Join(framework.Resource):
         @registration_required("customer")
         def get(self) -> dict[str, str]:
             return {}

@@ -261,7 +261,7 @@ class TestWithoutHttp:
                 with pytest.raises(Unauthorized):
                     otp_auth.identify(token, *types, **refused)
             with pytest.raises(TypeError, match="max_age"):
-                otp_auth.identify(token, max_age="30")  # type: ignore[arg-type]
+                otp_auth.identify(token, max_age="30")
 
 
 class TestKindsOfViews:

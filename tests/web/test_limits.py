@@ -95,7 +95,7 @@ class TestNotice:
             app.add_url_rule("/", "index", lambda: "in")
             app.before_request(AddressNotice())
             if trusted:
-                app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)  # type: ignore[method-assign]
+                app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)
             client = app.test_client()
             client.environ_base.pop("REMOTE_ADDR", None)
             if address is not None:
@@ -272,7 +272,7 @@ class TestOwnLimiter:
 class FailingStorage(SharedStorage):
     """A server that can't be reached."""
 
-    STORAGE_SCHEME = ("failing",)  # type: ignore[assignment]
+    STORAGE_SCHEME = ("failing",)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         raise ConnectionRefusedError
@@ -320,7 +320,7 @@ class TestLimiterThatIsSwitchedOff:
         storage = strategy_of(switched_off(app), app).storage
         app.testing = False
         with pytest.raises(Unavailable):
-            storage.acquire_many([("key", 1, 60)])  # type: ignore[attr-defined]
+            storage.acquire_many([("key", 1, 60)])
 
     def test_is_a_storage_like_any_other(self, switched_off: Callable[[Flask], Limiter]) -> None:
         app = make_app(TESTING=True)
@@ -331,7 +331,7 @@ class TestLimiterThatIsSwitchedOff:
         storage.clear("key")
         storage.reset()
         assert storage.base_exceptions == ()
-        assert storage.acquire_many([("key", 1, 60)] * 3) == [True] * 3  # type: ignore[attr-defined]
+        assert storage.acquire_many([("key", 1, 60)] * 3) == [True] * 3
 
 
 @pytest.mark.parametrize("nested", [False, True])

@@ -400,7 +400,7 @@ GUARDS = (token_required(), confirmed)
 
 
 def resource_of(framework: Any, app: Flask) -> None:
-    class Transfer(framework.Resource):  # type: ignore[misc]
+    class Transfer(framework.Resource):
         method_decorators = GUARDS[::-1]
 
         def post(self) -> dict[str, Any]:
