@@ -9,30 +9,16 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from stores import PATIENCE, until
 
 #: The folder of this repository.
 ROOT = Path(__file__).parent.parent
-
-#: Seconds after which something that was waited for is missed.
-PATIENCE = 30
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -139,26 +125,6 @@ class Answer:
 
     status: int
     body: dict[str, Any]
-
-
-def until(happened: Callable[[], bool], what: str) -> None:
-    """Look until something has happened, but not forever."""
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-
-
-def at_once(*calls: Callable[[], T]) -> list[T]:
-    """Make all calls at the same moment, and return their results in order."""
-    barrier = threading.Barrier(len(calls), timeout=PATIENCE)
-
-    def call(function: Callable[[], T]) -> T:
-        barrier.wait()
-        return function()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(call, calls))
 
 
 class Shell:

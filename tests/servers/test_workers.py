@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 from fakes import bearer
-from launch import PATIENCE, ROOT, Server, at_once, until
-from stores import Storages, free_port
+from launch import ROOT, Server
+from stores import PATIENCE, Storages, at_once, free_port, until
 
 WORKERS = 4
 KILLED = 2

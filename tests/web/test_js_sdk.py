@@ -11,8 +11,8 @@ from typing import Any
 
 import jwt
 import pytest
-from launch import PATIENCE, ROOT, Server, environment, free_port
-from stores import Storages, installed
+from launch import ROOT, Server, environment
+from stores import PATIENCE, Storages, free_port, installed
 
 SDK = "@medusajs/js-sdk@2"
 Play = Callable[[str], dict[str, Any]]
