@@ -7,7 +7,7 @@ from fakes import ADA, BOB, SECRET, wrong
 from routes import DOOR_IN, DOOR_JOIN, LOGIN, REGISTRATION, Route, Shop, all_routes, configured
 from werkzeug.test import TestResponse
 
-from flask_otp_auth import InvalidData, NotFound, OTPAuth, RequestError
+from flask_otp_auth import InvalidData, NotFound, OTPAuth, RequestError, Unauthorized
 
 
 @all_routes
@@ -410,6 +410,17 @@ class TestWithoutHTTP:
         with pytest.raises(RequestError) as caught:
             otp_auth.verify("customer", ADA, otp)
         return caught.value.type
+
+
+def test_sign_ins_are_listed_and_ended_without_http(shop: Shop) -> None:
+    ada = shop.customers.accounts[0]
+    with shop.app.app_context():
+        token = shop.otp_auth.sign_in("customer", ada)
+        (sign_in,) = shop.otp_auth.sign_ins("customer", ada)
+        assert shop.otp_auth.end_sign_in("customer", ada, sign_in.id)
+        assert not shop.otp_auth.end_sign_in("customer", ada, sign_in.id)
+        with pytest.raises(Unauthorized):
+            shop.otp_auth.identify(token)
 
 
 def test_an_account_that_is_gone_signs_nobody_in(shop: Shop) -> None:

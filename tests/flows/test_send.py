@@ -157,6 +157,19 @@ class TestACodeExistsIfAndOnlyIfItWasSent:
         LOGIN.ask(shop)
         assert len(shop.recorder.of("otp_generated")) == 3
 
+    def test_one_that_fails_late_leaves_a_newer_requests_window_shut(self, shop: Shop) -> None:
+        def hang_and_fail(sender: object, **_: object) -> None:
+            shop.clock.shift(61)
+            signals.otp_generated.disconnect(hang_and_fail, shop.app)
+            LOGIN.ask(shop)
+            raise ConnectionError
+
+        signals.otp_generated.connect(hang_and_fail, shop.app)
+        LOGIN.ask(shop)
+        assert len(shop.recorder.of("delivery_failed")) == 1
+        LOGIN.ask(shop)
+        assert shop.outbox.suppressed[-1].reason == "cooldown"
+
 
 class TestTheFlood:
     """Limits that hold for receivers who have no account, and for nobody else."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pymemcache
 import pytest
-from cachelib import MemcachedCache
-from fakes import Customers
+from cachelib import MemcachedCache, SimpleCache
+from fakes import Customers, FakeStore
 from flask import Flask
 
 from flask_otp_auth import ConfigError, OTPAuth
@@ -29,3 +29,38 @@ def test_a_cache_that_forgets_keeps_no_sign_ins(
 
 def test_sign_ins_may_be_elsewhere(make_app: Callable[..., Flask], on_memcached: OTPAuth) -> None:
     assert make_app(on_memcached, OTP_AUTH_SIGN_INS_URI="memory://")
+
+
+def test_limits_that_can_not_be_where_codes_are_are_told_of(
+    make_app: Callable[..., Flask], customers: Customers, caplog: pytest.LogCaptureFixture
+) -> None:
+    otp_auth = OTPAuth(cache=FakeStore())
+    otp_auth.add_actor_type("customer", customers)
+    make_app(otp_auth)
+    assert "limits can't be kept in what cache= is" in caplog.text
+
+
+@pytest.mark.parametrize("config", [{"TESTING": True}, {"DEBUG": True}, {}])
+def test_a_cache_in_memory_is_no_place_for_several_workers(
+    make_app: Callable[..., Flask],
+    customers: Customers,
+    caplog: pytest.LogCaptureFixture,
+    config: dict[str, bool],
+) -> None:
+    otp_auth = OTPAuth(cache=SimpleCache(threshold=50_000))
+    otp_auth.add_actor_type("customer", customers)
+    issuer = {"OTP_AUTH_TOKEN_ISSUER": "https://shop.example"}
+    make_app(otp_auth, **{"TESTING": False, **issuer, **config})
+    assert ("no other worker's" in caplog.text) is (not config)
+
+
+def test_windows_that_do_not_move_count_twice(make_app: Callable[..., Flask]) -> None:
+    """On Memcached. Twenty guesses at six digits are within the chance, thirty are not."""
+    config = {
+        "OTP_AUTH_STORAGE_URI": "memcached://127.0.0.1:1",
+        "OTP_AUTH_SIGN_INS_URI": "memory://",
+    }
+    make_app(**config, OTP_AUTH_VERIFY_LIMITS="20/day")
+    make_app(OTP_AUTH_VERIFY_LIMITS="30/day")
+    with pytest.raises(ConfigError, match="OTP_AUTH_VERIFY_LIMITS"):
+        make_app(**config, OTP_AUTH_VERIFY_LIMITS="30/day")
