@@ -93,7 +93,10 @@ $(VENV)/.test: $(VENV)/.run
 	$(PIP) --group test
 	touch $@
 
-# Only what the package itself depends on is at its lowest: the tools of the tests are not.
+# Only what the package itself depends on is at its lowest: the tools of the tests are not. uv knows
+# only the authorities that it brings along; the system may know more. (Its older name comes second.)
+export UV_SYSTEM_CERTS := true
+export UV_NATIVE_TLS := true
 $(LOWEST)/.ready: $(VENV)/.pip pyproject.toml
 	$(PIP) --group lowest
 	$(PY) -m uv venv --quiet --clear --python $(PY) $(LOWEST)
