@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from flask_otp_auth import OTPAuth, signals
 from flask_otp_auth.errors import Unavailable
 from flask_otp_auth.storage.base import Store
+from flask_otp_auth.testing import Outbox
 
 #: A customer of the shop, and somebody who has no account.
 ADA = "ada@example.com"
@@ -244,3 +245,21 @@ class Watched:
 def wrong(otp: str) -> str:
     """Return a code of the same shape that is not the right one."""
     return f"{(int(otp) + 1) % 10 ** len(otp):0{len(otp)}}"
+
+
+def sign_in(app: Flask, identifier: str = ADA, actor_type: str = "customer") -> str:
+    """Sign somebody in over HTTP and return the authentication token."""
+    api = Api(app.test_client(), actor_type=actor_type)
+    with Outbox(app) as outbox:
+        api.generate(identifier)
+    token: str = api.verify(outbox.last.otp, identifier).get_json()["token"]
+    return token
+
+
+def register(app: Flask, identifier: str = BOB, actor_type: str = "customer") -> str:
+    """Register somebody over HTTP and return the registration token."""
+    api = Api(app.test_client(), actor_type=actor_type)
+    with Outbox(app) as outbox:
+        api.pre_register(identifier)
+    token: str = api.register(outbox.last.otp, identifier).get_json()["token"]
+    return token

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -85,12 +84,7 @@ class StorageServer:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()  # there is nothing to be saved, and it may be frozen
 
     def start(self) -> None:
@@ -206,13 +200,8 @@ class Sentinel:
             self._running = running.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._running.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._running.__exit__(*error)
 
     @property
     def uri(self) -> str:
@@ -264,13 +253,8 @@ class Cluster:
             self._running = running.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._running.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._running.__exit__(*error)
 
     @property
     def uri(self) -> str:
@@ -329,12 +313,7 @@ class Proxy:
         self._listening.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listening.join(PATIENCE)
         self._listener.close()

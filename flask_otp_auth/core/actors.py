@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from ..errors import ConfigError, InvalidData, NotFound
 from .identifiers import Canonicaliser, IdentifierSpec, canonicaliser
+from .registry import Registry
 from .settings import Settings, overrides
 from .store_checks import check_store, class_name, described, is_async, refuse_awaitable
 
@@ -214,43 +215,8 @@ class ActorType:
         return found
 
 
-class ActorRegistry:
-    """The actor types of one app, as its settings have them.
-
-    :param types: what is registered, by name. The types that are there now are fixed for this
-        app; names that are added later become visible.
-    :param special_use: tells whether e-mail domains such as ``.test`` are taken; asked at each
-        use, as ``app.testing`` may be set late.
-    :param moving: whether the windows of limits move (see :meth:`Settings.load`).
-    :raises ConfigError: with every contradiction between the types' own settings and the app's.
-    """
-
-    def __init__(
-        self,
-        types: Mapping[str, ActorTypeSpec],
-        settings: Settings,
-        *,
-        special_use: Callable[[], bool] = lambda: False,
-        moving: bool = True,
-    ) -> None:
-        self._types = types
-        self._settings = settings
-        self._special_use = special_use
-        self._moving = moving
-        self._resolved: dict[str, ActorType] = {}
-        faults: list[str] = []
-        for name in tuple(types):
-            try:
-                self.get(name)
-            except ConfigError as error:
-                faults += error.faults
-        if faults:
-            raise ConfigError(*faults)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of all registered types."""
-        return tuple(dict.fromkeys((*self._resolved, *self._types)))
+class ActorRegistry(Registry[ActorType]):
+    """The actor types of one app."""
 
     def get(self, name: str) -> ActorType:
         """Return an actor type.
@@ -258,15 +224,10 @@ class ActorRegistry:
         :raises NotFound: if it is not registered.
         :raises ConfigError: if it was added after ``init_app`` and contradicts the app's settings.
         """
-        resolved = self._resolved.get(name)
-        if resolved is None:
-            spec = self._types.get(name)
-            if spec is None:
-                raise NotFound
-            # Of two threads that resolve a name at the same time, the first one's counts.
-            own = spec.resolve(self._settings, special_use=self._special_use, moving=self._moving)
-            resolved = self._resolved.setdefault(name, own)
-        return resolved
+        found = self.find(name)
+        if found is None:
+            raise NotFound
+        return found
 
 
 def _check_name(name: object) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import ConfigError, InvalidData
 from .identifiers import Canonicaliser, IdentifierSpec, canonicaliser
 from .purposes import check_name
+from .registry import Registry
 from .settings import Settings, overrides
 from .validators import DAY, seconds
 
@@ -127,52 +128,26 @@ class OwnPurpose:
         return self.canonicaliser(identifier)
 
 
-class OwnPurposeRegistry:
-    """The purposes of one app; those that nobody registered have the app's settings.
-
-    :param specs: what is registered, by name. The purposes that are there now are fixed for this
-        app; names that are added later become visible.
-    :param special_use: as in :func:`~flask_otp_auth.core.identifiers.canonicaliser`.
-    :param moving: whether the windows of limits move.
-    :raises ConfigError: with every contradiction between the purposes' own settings and the app's.
-    """
+class OwnPurposeRegistry(Registry[OwnPurpose]):
+    """The purposes of one app; those that nobody registered have the app's settings."""
 
     def __init__(
         self,
         specs: Mapping[str, OwnPurposeSpec],
         settings: Settings,
+        *,
         special_use: Callable[[], bool] = lambda: False,
         moving: bool = True,
     ) -> None:
-        self._specs = specs
-        self._settings = settings
-        self._special_use = special_use
-        self._moving = moving
-        self._resolved: dict[str, OwnPurpose] = {}
         self._unregistered: dict[str, OwnPurpose] = {}  # apart, as they may be registered yet
-        faults: list[str] = []
-        for name in tuple(specs):
-            try:
-                self.get(name)
-            except ConfigError as error:
-                faults += error.faults
-        if faults:
-            raise ConfigError(*faults)
+        super().__init__(specs, settings, special_use=special_use, moving=moving)
 
     def get(self, name: str) -> OwnPurpose:
         """Return a purpose.
 
         :raises ConfigError: if it was added after ``init_app`` and contradicts the app's settings.
         """
-        found = self._resolved.get(name)
-        if found is None and name in self._specs:
-            # Of two threads that resolve a name at the same time, the first one's counts.
-            found = self._resolved.setdefault(name, self._resolve(self._specs[name]))
-        if found is None:
-            found = self._unregistered.get(name)
+        found = self.find(name) or self._unregistered.get(name)
         if found is None:
             found = self._unregistered.setdefault(name, self._resolve(OwnPurposeSpec(name)))
         return found
-
-    def _resolve(self, spec: OwnPurposeSpec) -> OwnPurpose:
-        return spec.resolve(self._settings, special_use=self._special_use, moving=self._moving)

@@ -79,9 +79,6 @@ def build_state(
     delivery = Delivery(app, settings, sender.settings_of, sender, emit, executor)
     asker = Asker(lanes, challenges, budgets, delivery, emit, gates)
     guesser = Guesser(lanes, live_codes, challenges, budgets, breaker, emit)
-    issuer = CodeIssuer(actors, asker)
-    redeemer = CodeRedeemer(actors, guesser, live_codes, credentials)
-    confirmations = Confirmations(own_purposes, asker, guesser)
     storages.connect()
     return State(
         settings=settings,
@@ -92,9 +89,9 @@ def build_state(
         emit=emit,
         audit_hasher=audit_hasher,
         credentials=credentials,
-        issuer=issuer,
-        redeemer=redeemer,
-        confirmations=confirmations,
+        issuer=CodeIssuer(actors, asker),
+        redeemer=CodeRedeemer(actors, guesser, live_codes, credentials),
+        confirmations=Confirmations(own_purposes, asker, guesser),
         delivery=delivery,
     )
 
@@ -120,7 +117,9 @@ def _registries(
     with _collecting(faults):
         actors = ActorRegistry(actor_types, settings, special_use=special_use, moving=moving)
     with _collecting(faults):
-        own_purposes = OwnPurposeRegistry(purposes, settings, special_use, moving)
+        own_purposes = OwnPurposeRegistry(
+            purposes, settings, special_use=special_use, moving=moving
+        )
     if faults:
         raise ConfigError(*faults)
     return actors, own_purposes

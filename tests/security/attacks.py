@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes import ADA, BOB, Api, Customers, FakeLimits, FakeStore
+from fakes import Api, Customers, FakeLimits, FakeStore
 from flask import Flask
 
 from flask_otp_auth import OTPAuth
-from flask_otp_auth.testing import Outbox
 
 if TYPE_CHECKING:
     from conftest import Watched as Watched
@@ -171,24 +170,6 @@ class OpenShop:
     def api(self) -> Api:
         """Return the routes, for a new client."""
         return Api(self.app.test_client())
-
-
-def sign_in(app: Flask, identifier: str = ADA, actor_type: str = "customer") -> str:
-    """Sign somebody in over HTTP and return the authentication token."""
-    api = Api(app.test_client(), actor_type=actor_type)
-    with Outbox(app) as outbox:
-        api.generate(identifier)
-    token: str = api.verify(outbox.last.otp, identifier).get_json()["token"]
-    return token
-
-
-def register(app: Flask, identifier: str = BOB, actor_type: str = "customer") -> str:
-    """Register somebody over HTTP and return the registration token."""
-    api = Api(app.test_client(), actor_type=actor_type)
-    with Outbox(app) as outbox:
-        api.pre_register(identifier)
-    token: str = api.register(outbox.last.otp, identifier).get_json()["token"]
-    return token
 
 
 def guesses(count: int, *right: str) -> list[str]:

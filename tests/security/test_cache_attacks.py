@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attacks import ASKING, GUESSING, MANY_ADDRESSES, Begin, OpenShop, register
-from attacks import sign_in as sign_in_at
-from fakes import ADA, BOB, Api, bearer, wrong
+from attacks import ASKING, GUESSING, MANY_ADDRESSES, Begin, OpenShop
+from fakes import ADA, BOB, Api, bearer, register, wrong
+from fakes import sign_in as sign_in_at
 from flask import Flask
 from itsdangerous import Serializer, URLSafeTimedSerializer
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import time_machine
-from attacks import ASKING, GUESSING, NO_LIMITS, Begin, Comparisons, Everybody, sign_in
-from fakes import ADA, BOB, Api, Customers, bearer
+from attacks import ASKING, GUESSING, NO_LIMITS, Begin, Comparisons, Everybody
+from fakes import ADA, BOB, Api, Customers, bearer, sign_in
 from flask import Flask, request
 
 from flask_otp_auth import OTPAuth, otp_required, token_required

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from attacks import ASKING, GUESSING, MANY_ADDRESSES, NO_LIMITS, Begin, OpenShop, sign_in
-from fakes import ADA, Api, bearer
+from attacks import ASKING, GUESSING, MANY_ADDRESSES, NO_LIMITS, Begin, OpenShop
+from fakes import ADA, Api, bearer, sign_in
 from flask import Flask
 from stores import Redis
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from attacks import Begin, Everybody, register, sign_in
-from fakes import ADA, BOB, SECRET, Api, Customers, bearer
+from attacks import Begin, Everybody
+from fakes import ADA, BOB, SECRET, Api, Customers, bearer, register, sign_in
 from flask import Flask, session
 from forging import Forger, encode
 from itsdangerous import URLSafeTimedSerializer

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from attacks import GUESSING, MANY_ADDRESSES, Begin, sign_in
-from fakes import ADA, BOB, Api, Customers, bearer
+from attacks import GUESSING, MANY_ADDRESSES, Begin
+from fakes import ADA, BOB, Api, Customers, bearer, sign_in
 from flask import Flask
 from flask.testing import FlaskClient
 

@@ -8,11 +8,10 @@ import flask_restx
 import flask_smorest
 import pytest
 from apiflask import APIFlask
-from fakes import ADA, SECRET, Customers, bearer
+from fakes import ADA, SECRET, Customers, bearer, register, sign_in
 from flask import Flask
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from visitors import register, sign_in
 
 from flask_otp_auth import (
     OTPAuth,

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import time_machine
-from fakes import ADA, BOB, Api, Customers, Watched, bearer
+from fakes import ADA, BOB, Api, Customers, Watched, bearer, register, sign_in
 from flask import Flask, Response
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView, View
-from visitors import begin_session, register, sign_in, status
+from visitors import begin_session, status
 from werkzeug.exceptions import HTTPException
 
 import flask_otp_auth

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from fakes import ADA, BOB, SECRET, Api, FakeStore, SignalRecorder, bearer
+from fakes import ADA, BOB, SECRET, Api, FakeStore, SignalRecorder, bearer, sign_in
 from flask import Flask, request, session
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
@@ -21,7 +21,7 @@ from flask_login import (
     login_user,
     logout_user,
 )
-from visitors import begin_session, browser_with, cookie_of, sign_in, status
+from visitors import begin_session, browser_with, cookie_of, status
 
 from flask_otp_auth import ConfigError, OTPAuth, Unauthorized, current_actor, token_required
 from flask_otp_auth.login import init_login_manager, login_with_token

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import time_machine
 from cachelib import SimpleCache
-from fakes import BOB, START, Api, Customers, SignalRecorder, Watched, bearer
+from fakes import BOB, START, Api, Customers, SignalRecorder, Watched, bearer, register, sign_in
 from flask import Flask, session
 from flask.testing import FlaskClient
 from flask_session.cachelib import CacheLibSessionInterface
-from visitors import begin_session, browser_with, claims_of, cookie_of, register, sign_in, status
+from visitors import begin_session, browser_with, claims_of, cookie_of, status
 
 from flask_otp_auth import OTPAuth, current_actor, current_claims, token_required
 

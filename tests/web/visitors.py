@@ -3,29 +3,9 @@
 from typing import Any
 
 import jwt
-from fakes import ADA, BOB, Api, bearer
+from fakes import bearer
 from flask import Flask
 from flask.testing import FlaskClient
-
-from flask_otp_auth.testing import Outbox
-
-
-def sign_in(app: Flask, identifier: str = ADA, actor_type: str = "customer") -> str:
-    """Sign somebody in over HTTP and return the authentication token."""
-    api = Api(app.test_client(), actor_type=actor_type)
-    with Outbox(app) as outbox:
-        api.generate(identifier)
-    token: str = api.verify(outbox.last.otp, identifier).get_json()["token"]
-    return token
-
-
-def register(app: Flask, identifier: str = BOB, actor_type: str = "customer") -> str:
-    """Register somebody over HTTP and return the registration token."""
-    api = Api(app.test_client(), actor_type=actor_type)
-    with Outbox(app) as outbox:
-        api.pre_register(identifier)
-    token: str = api.register(outbox.last.otp, identifier).get_json()["token"]
-    return token
 
 
 def claims_of(token: str) -> dict[str, Any]:
