@@ -92,7 +92,8 @@ def create_app() -> Flask:
 def create_customer() -> ResponseReturnValue:
     """Create the account whose address was proved by the code."""
     customer = customers.add(current_registration.identifier)
-    return {"id": customer.id, "email": customer.email}, 201
+    token = otp_auth.complete(customer)
+    return {"id": customer.id, "email": customer.email, "token": token}, 201
 
 
 @token_required("customer", session=True)
