@@ -92,8 +92,7 @@ def create_app() -> Flask:
 def create_customer() -> ResponseReturnValue:
     """Create the account whose address was proved by the code."""
     customer = customers.add(current_registration.identifier)
-    token = otp_auth.complete(customer)
-    return {"id": customer.id, "email": customer.email, "token": token}, 201
+    return {"id": customer.id, "email": customer.email}, 201
 
 
 @token_required("customer", session=True)
