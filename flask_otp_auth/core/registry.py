@@ -13,9 +13,11 @@ T = TypeVar("T")
 class Spec(Protocol[T_co]):
     """Something as an app registers it."""
 
-    def resolve(
-        self, settings: Settings, *, special_use: Callable[[], bool], moving: bool
-    ) -> T_co: ...
+    def resolve(self, settings: Settings, *, special_use: Callable[[], bool], moving: bool) -> T_co:
+        """Return it as an app's settings have it.
+
+        :raises ConfigError: if its own settings contradict the app's.
+        """
 
 
 class Registry(Generic[T]):
