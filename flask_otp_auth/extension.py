@@ -170,9 +170,10 @@ class OTPAuth(FlowCalls):
         )
         app.extensions[EXTENSION] = state
         warn_of_settings(app, state.settings)
-        from .cli import otp  # here: click's commands are for the command line alone
+        if state.settings.cli is not None:
+            from .cli import otp  # here: click's commands are for the command line alone
 
-        app.cli.add_command(otp)
+            app.cli.add_command(otp, state.settings.cli)
         if self._limiter is not None:
             exempt(self._limiter, self.blueprint)
         if self._register_blueprint:

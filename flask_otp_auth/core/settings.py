@@ -117,6 +117,26 @@ class Settings:
         validators.seconds(0, 300), 10, "clock skew that tokens are forgiven, s"
     )
 
+    pages: bool = _setting(validators.flag, False, "whether there are sign-in pages", per_type=True)
+    site_name: str = _setting(
+        validators.text, "<app name>", "the site's name in pages and messages"
+    )
+    site_url: str | None = _setting(
+        validators.site_url, None, "where people find the site, for what messages say of it"
+    )
+    links: bool = _setting(validators.flag, False, "a sign-in link beside the code of a page")
+    code_in_subject: bool = _setting(
+        validators.flag, True, "whether the subject of an e-mail has the code"
+    )
+    after_sign_in: str = _setting(
+        validators.place, "/", "path or endpoint, where no `next` says otherwise", per_type=True
+    )
+    after_sign_out: str = _setting(validators.place, "/", "path or endpoint", per_type=True)
+    cli: str | None = _setting(
+        validators.command, "otp", "the name of the commands, as in `flask otp`; none: no commands"
+    )
+    openapi: bool = _setting(validators.flag, False, "whether `openapi.json` is served")
+
     @classmethod
     def load(cls, config: Mapping[str, Any], *, moving: bool = True, **defaults: Any) -> "Settings":
         """Read the settings from an app's configuration.
@@ -144,7 +164,12 @@ class Settings:
         return self if "resend_interval" in given else replace(self, resend_interval=interval)
 
     def _contradictions(self, moving: bool) -> list[str]:
-        return [*self.type_faults(moving), *self._key_faults(), *self._storage_faults()]
+        return [
+            *self.type_faults(moving),
+            *self._key_faults(),
+            *self._storage_faults(),
+            *self._link_faults(),
+        ]
 
     def _key_faults(self) -> list[str]:
         if (self.token_algorithm in SYMMETRIC) == bool(self.token_keys):
@@ -166,6 +191,14 @@ class Settings:
         return [
             "OTP_AUTH_SIGN_INS_URI is needed with OTP_AUTH_STORAGE_URI memcached://: Memcached "
             "forgets, and would sign people out; name a database or a Redis server there"
+        ]
+
+    def _link_faults(self) -> list[str]:
+        if not self.links or self.site_url:
+            return []
+        return [
+            "OTP_AUTH_LINKS needs OTP_AUTH_SITE_URL, such as https://shop.example: a link in a "
+            "message is never made from what a request says of its host"
         ]
 
     def type_faults(self, moving: bool = True) -> list[str]:

@@ -4,6 +4,7 @@ What comes from the environment is a text: numbers, booleans and lists may be wr
 """
 
 import json
+import re
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, cast
@@ -42,6 +43,13 @@ DAY = 86_400
 
 #: Retries of one delivery at most.
 MOST_RETRIES = 10
+
+#: Scheme, host, port and path. A host of other letters is written as its A-labels.
+_SITE_URL = re.compile(
+    r"https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*"
+)
+_PLACE = re.compile(r"/|/[!-.0-\[\]-~][!-\[\]-~]*|[A-Za-z_][A-Za-z0-9_.-]*")
+_COMMAND = re.compile(r"[a-z][a-z0-9-]*")
 
 #: Keys of the session that say who is signed in, or that a caller must not choose for somebody
 #: else: carried over a sign-in, they would allow session fixation (OWASP ASVS 5.0, 7.2.4).
@@ -130,6 +138,41 @@ def url_prefix(value: object) -> str:
     """Check the path that the blueprint is mounted at."""
     if not isinstance(value, str) or not value.startswith("/") or value.endswith("/"):
         raise ValueError('must be a path such as "/auth", without a slash at its end')
+    return value
+
+
+def text(value: object) -> str:
+    """Check a name that people read, in one line."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError("must be a text of one line")
+    return value
+
+
+def site_url(value: object) -> str | None:
+    """Check where people find the site; ``None`` is nowhere."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _SITE_URL.fullmatch(value):
+        raise ValueError(
+            'must be a URL such as "https://shop.example" or "https://example.org/shop", without '
+            "a slash at its end"
+        )
+    return value
+
+
+def place(value: object) -> str:
+    """Check a path of the site, or the name of an endpoint."""
+    if not isinstance(value, str) or not _PLACE.fullmatch(value):
+        raise ValueError('must be a path such as "/account", or an endpoint such as "shop.account"')
+    return value
+
+
+def command(value: object) -> str | None:
+    """Check the name of a group of commands; ``None`` is no commands."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _COMMAND.fullmatch(value):
+        raise ValueError('must be a name such as "otp"')
     return value
 
 

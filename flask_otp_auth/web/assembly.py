@@ -55,7 +55,7 @@ def build_state(
 
     :raises ConfigError: with every fault of the configuration.
     """
-    settings = Settings.load(app.config, token_issuer=app.name)
+    settings = Settings.load(app.config, token_issuer=app.name, site_name=app.name)
     storages = Storages(app, settings, cache, limiter)
     actors, own_purposes = _registries(app, settings, storages.moving, actor_types, purposes)
     keys = Keys.derive(secrets_of(app.config), settings.token_issuer)

@@ -63,6 +63,15 @@ DEFAULTS = {
     "token_keys": (),
     "token_issuer": "<app name>",
     "token_leeway": 10,
+    "pages": False,
+    "site_name": "<app name>",
+    "site_url": None,
+    "links": False,
+    "code_in_subject": True,
+    "after_sign_in": "/",
+    "after_sign_out": "/",
+    "cli": "otp",
+    "openapi": False,
 }
 
 
@@ -202,6 +211,10 @@ NOT_LIMITS = [None, 5, "", "often", "5", "5/fortnight", "-1/hour", "0/hour", "5/
               "5/hour;", ["5/hour"]]  # fmt: skip
 NOT_FLAGS = [None, 0, 1, "yes", "False", "1"]
 NOT_URIS = [7, "", "redis", "cache:6379", "postgresql://db", "://", "REDIS", "redis:/cache", ["x"]]
+NOT_PLACES = [
+    None, 7, "", "//evil.example", "/\\evil.example", "https://evil.example", "/a b", "/\n",
+    "a/b", "javascript:alert(1)",
+]  # fmt: skip
 BAD: dict[str, list[Any]] = {
     "storage_uri": [None, *NOT_URIS],
     "sign_ins_uri": [*NOT_URIS, "memcached://cache:11211"],
@@ -235,6 +248,28 @@ BAD: dict[str, list[Any]] = {
     "token_keys": [None, "a PEM", b"a PEM", [b"a PEM"], ["a PEM", 7], {"new": "a PEM"}],
     "token_issuer": [None, "", 7],
     "token_leeway": [*NOT_SECONDS, 301],
+    "pages": NOT_FLAGS,
+    "site_name": [None, 7, "", " ", "Ada's\nshop", "shop\u202e"],
+    "site_url": [
+        7,
+        "",
+        "shop.example",
+        "//shop.example",
+        "https://",
+        "ftp://shop.example",
+        "https://shop.example/",
+        "https://shop.example/a b",
+        "https://shop.example?a=1",
+        "https://shop.example#top",
+        "https://ada@shop.example",
+        "javascript://shop.example",
+    ],
+    "links": NOT_FLAGS,
+    "code_in_subject": NOT_FLAGS,
+    "after_sign_in": NOT_PLACES,
+    "after_sign_out": NOT_PLACES,
+    "cli": ["", "Otp", "one time", 7, True],
+    "openapi": NOT_FLAGS,
 }
 
 
@@ -340,6 +375,11 @@ class TestContradictions:
         assert fault.startswith("OTP_AUTH_SIGN_INS_URI is needed with OTP_AUTH_STORAGE_URI memc")
         settings = load(OTP_AUTH_STORAGE_URI=memcached, OTP_AUTH_SIGN_INS_URI="redis://cache")
         assert settings.storage_uri == memcached
+
+    def test_a_link_is_never_made_of_what_a_request_says_of_its_host(self) -> None:
+        (fault,) = faults(OTP_AUTH_LINKS=True)
+        assert fault.startswith("OTP_AUTH_LINKS needs OTP_AUTH_SITE_URL")
+        assert load(OTP_AUTH_LINKS=True, OTP_AUTH_SITE_URL="https://shop.example").links
 
     @pytest.mark.parametrize(
         "config", [{"RESEND_INTERVAL": 151}, {"TTL": 119, "RESEND_INTERVAL": 60}], ids=str
