@@ -16,7 +16,7 @@ PER_TYPE = {
     "ip_generate_limits", "ip_verify_limits", "actor_limits", "max_sign_ins", "global_send_limit",
     "global_failure_limit", "require_challenge", "always_return_success", "warn_on_error",
     "phone_region", "phone_countries", "phone_lines", "token_ttl", "session_ttl",
-    "registration_token_ttl",
+    "registration_token_ttl", "pages", "after_sign_in", "after_sign_out",
 }  # fmt: skip
 
 
