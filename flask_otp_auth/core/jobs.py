@@ -48,6 +48,8 @@ class SendJob:
     :ivar challenge: what the caller was answered.
     :ivar step_up: whether it is for somebody who is signed in, and so counts against no limit over
         all identifiers.
+    :ivar link_to: what the link beside the code begins with, if there is to be one; its end is made
+        of the code, when that is sent.
     """
 
     scope: Scope
@@ -59,15 +61,17 @@ class SendJob:
     suppressed: str | None = None
     attacked: str | None = None
     step_up: bool = False
+    link_to: str | None = None
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Outgoing:
     """A message to deliver.
 
-    :ivar arguments: those of the signal, without the code.
+    :ivar arguments: those of the signal, without what may show the code.
     :ivar member: whether it goes to somebody who has an account: such go before others.
     :ivar expires_at: when its code expires, seconds since the epoch.
+    :ivar link: the link beside the code, which is as secret.
     """
 
     signal: NamedSignal
@@ -75,6 +79,7 @@ class Outgoing:
     otp: Secret
     member: bool
     expires_at: float
+    link: Secret | None = None
 
 
 class Outbox(Protocol):

@@ -14,6 +14,7 @@ from . import codes
 from .crypto import KeyHasher, Keys, Sealer, is_expired
 from .lane_keys import pointer_keys, store_key
 from .lanes import Lanes
+from .links import Links
 from .purposes import GRACE
 from .scopes import Scope
 from .settings import Settings
@@ -79,17 +80,19 @@ class LiveCodes:
         self._store = store
         self._lanes = lanes
         self._digest_keys = keys.digests
+        self._links = Links(keys)
         self._hasher = KeyHasher(keys.names)
         self._sealer = Sealer(keys.seals, "codes")
         # Unsealed where there is no pointer, or a guess at nothing would take less time.
         self._no_pointer = self._sealer.dumps(0, ("", "0" * 64, 0))
 
-    def put(self, scope: Scope, code: str, *, long: bool, ttl: int, alone: bool = False) -> float:
+    def put(
+        self, scope: Scope, code: str, *, long: bool, ttl: int, alone: bool = False
+    ) -> SentCode:
         """Store a code as one of its lane's newest.
 
         :param ttl: seconds until it expires.
         :param alone: whether it is the lane's only one, so that no earlier one is looked up.
-        :returns: its deadline, seconds since the epoch.
         :raises Unavailable: if the store can't be reached; then the code must not be sent.
         """
         deadline = time.time() + ttl
@@ -97,14 +100,15 @@ class LiveCodes:
         code_id = secrets.token_hex(16)
         key = store_key(tag, code_id)
         digest = codes.digest(self._digest_keys[-1], scope, code_id, code)
-        (lane,) = [[]] if alone else self._newest((scope,), long=long, absent=None)
-        kept = [SentCode(scope, key, digest, deadline), *lane[: NEWEST - 1]]
+        (lane,) = [[]] if alone else self._newest([(scope, long)], absent=None)
+        sent = SentCode(scope, key, digest, deadline)
+        kept = [sent, *lane[: NEWEST - 1]]
         last = max(each.deadline for each in kept) + EXPIRED_RETENTION
         entries = [(each.key, each.digest, each.deadline) for each in kept]
         # The pointer comes last, as some storages write one item after the other.
         items = {key: "1", pointer: self._sealer.dumps(last, *entries)}
         self._store.put(items, int(last - time.time()) + 1)
-        return deadline
+        return sent
 
     def match(self, scopes: Sequence[Scope], code: str, *, long: bool) -> Match:
         """Compare a code with the two newest live ones, without using it.
@@ -115,7 +119,7 @@ class LiveCodes:
         :raises Rejected: if it is not right; :class:`NothingLive` if none could have been.
         :raises Unavailable: if the store can't be reached.
         """
-        lanes = self._newest(scopes, long=long, absent=self._no_pointer)
+        lanes = self._newest([(scope, long) for scope in scopes], absent=self._no_pointer)
         known = [each for lane in lanes for each in lane]
         live = [each for each in known if not is_expired(each.deadline)][:NEWEST]
         nothing = SentCode(scopes[0], "", "0" * 64, 0)
@@ -123,6 +127,30 @@ class LiveCodes:
         for each, hit in zip(live, hits, strict=False):
             if hit:
                 return Match(each, long, next(lane for lane in lanes if each in lane))
+        if live:
+            raise Rejected("wrong")
+        raise NothingLive("expired" if known else "unknown")
+
+    def match_link(self, scope: Scope, token: str) -> Match:
+        """Find the code that a link belongs to, without using it, among those of both kinds.
+
+        The work is the same whether there are any or not. Errors are those of :meth:`match`.
+
+        :param token: the end of the link.
+        """
+        kinds = (False, True)
+        lanes = self._newest([(scope, long) for long in kinds], absent=self._no_pointer)
+        known = [
+            Match(code, long, lane)
+            for long, lane in zip(kinds, lanes, strict=True)
+            for code in lane
+        ]
+        live = [each for each in known if not is_expired(each.code.deadline)]
+        ids = [*(each.code.id for each in live), *["0" * 32] * NEWEST * 2][: NEWEST * 2]
+        hits = [self._links.belongs(token, scope, code_id) for code_id in ids]
+        for each, hit in zip(live, hits, strict=False):
+            if hit:
+                return each
         if live:
             raise Rejected("wrong")
         raise NothingLive("expired" if known else "unknown")
@@ -150,19 +178,20 @@ class LiveCodes:
         return won
 
     def _newest(
-        self, scopes: Iterable[Scope], *, long: bool, absent: str | None
+        self, lanes: Iterable[tuple[Scope, bool]], *, absent: str | None
     ) -> list[list[SentCode]]:
-        """Return what is known of each scope's codes, the newest first; one look-up.
+        """Return what is known of each lane's codes, the newest first; one look-up.
 
+        :param lanes: scopes, each with whether its long codes are meant.
         :param absent: what is unsealed in place of a pointer that is not there.
         """
-        named = [(scope, pointer_keys(self._hasher, scope, long=long)) for scope in scopes]
+        named = [(scope, pointer_keys(self._hasher, scope, long=long)) for scope, long in lanes]
         values = iter(self._store.peek(*(key for _, each in named for _, key in each)))
-        lanes = []
+        found = []
         for scope, pointers in named:
             lane = [code for _ in pointers for code in self._read(scope, next(values) or absent)]
-            lanes.append(sorted(lane, key=lambda code: code.deadline, reverse=True)[:NEWEST])
-        return lanes
+            found.append(sorted(lane, key=lambda code: code.deadline, reverse=True)[:NEWEST])
+        return found
 
     def _read(self, scope: Scope, value: str | None) -> list[SentCode]:
         entries = self._sealer.loads(value) or []

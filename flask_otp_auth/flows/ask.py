@@ -96,18 +96,20 @@ class Asker:
         *,
         is_refused: bool = False,
         step_up: bool = False,
+        link_to: str | None = None,
     ) -> Issued:
         """Queue a job that sends a code, if one is due.
 
         :param is_refused: whether the caller is told in so many words that no code is sent; the
             job finds out by itself, and the app's notice counts as a code does.
         :param step_up: whether the code is for somebody who is signed in.
+        :param link_to: what the link beside the code begins with: a URL that ends in a slash.
         :raises RateLimited: with plain answers, if no code is due yet.
         :raises Unavailable: if store, limiter or delivery can't take it.
         """
         self._outbox.reserve()
         try:
-            job = self._job(scope, settings, caller, step_up)
+            job = self._job(scope, settings, caller, step_up, link_to)
         except BaseException:
             self._outbox.release()
             raise
@@ -122,6 +124,7 @@ class Asker:
         settings: Settings,
         caller: Caller,
         step_up: bool,
+        link_to: str | None,
     ) -> SendJob:
         turn, suppressed = Turn(long=False), None
         try:
@@ -139,4 +142,5 @@ class Asker:
             suppressed=suppressed,
             attacked=turn.attacked,
             step_up=step_up,
+            link_to=link_to,
         )

@@ -84,6 +84,24 @@ class Guesser:
         self._count_short(counted, settings, caller)
         return self._compare_short(scopes, settings, code)
 
+    def follow(
+        self, scope: Scope, settings: Settings, token: str, challenge: str, caller: Caller
+    ) -> Match:
+        """Find the code that a link belongs to; the code is not used by that.
+
+        It takes no guess, as nobody guesses 128 bits, but counts against the caller's address.
+        Errors are those of :meth:`guess`.
+
+        :param token: the end of the link.
+        :param challenge: what the caller was answered when it asked. It is always needed, or
+            whoever opens the link, a scanner of mails for one, could use it.
+        """
+        check_challenge(challenge, required=True)
+        self._count(settings, caller)
+        if not self._answerable(challenge, (scope,)):
+            raise Rejected("challenge")
+        return self._live_codes.match_link(scope, token)
+
     def use(self, scope: Scope, settings: Settings, match: Match) -> None:
         """Use up a code that was right.
 

@@ -2,11 +2,11 @@
 
 from ..core.actors import ActorRegistry, ActorType
 from ..core.context import Caller
-from ..core.purposes import DOOR, LOGIN, REGISTRATION, Purpose
+from ..core.purposes import LOGIN, REGISTRATION, Purpose
 from ..core.scopes import Scope
 from ..errors import DuplicateError, InvalidIdentifier, NotFound, Refused, RequestError
 from .ask import Asker, Issued
-from .recipients import look_up
+from .recipients import door_of, look_up
 
 #: What a caller is told with plain answers, by the reason why no code is sent.
 _PLAIN_ERRORS: dict[str, type[RequestError]] = {
@@ -25,9 +25,13 @@ class CodeIssuer:
         self._actors = actors
         self._asker = asker
 
-    def generate(self, actor_type: str, identifier: str, caller: Caller) -> Issued:
+    def generate(
+        self, actor_type: str, identifier: str, caller: Caller, *, link_to: str | None = None
+    ) -> Issued:
         """Send a login code, if there is such an actor; tell no caller whether there is.
 
+        :param link_to: what the link beside the code begins with, if there is to be one: a URL that
+            ends in a slash. Only links of the codes that :meth:`start` sends can be followed.
         :raises NotFound: if the actor type is not registered or, with plain answers, the actor.
         :raises InvalidData: if the identifier is not valid; with plain answers also if no codes
             are sent to such phone numbers.
@@ -36,36 +40,46 @@ class CodeIssuer:
         :raises Refused: if a gate of the app's own refuses.
         :raises Unavailable: if store, limiter or delivery can't take it.
         """
-        return self._ask(LOGIN, self._actors.get(actor_type), identifier, caller)
+        return self._ask(LOGIN, self._actors.get(actor_type), identifier, caller, link_to)
 
-    def pre_register(self, actor_type: str, identifier: str, caller: Caller) -> Issued:
+    def pre_register(
+        self, actor_type: str, identifier: str, caller: Caller, *, link_to: str | None = None
+    ) -> Issued:
         """Send a registration code, if there is no such actor yet; tell no caller.
 
-        Errors are those of :meth:`generate`.
+        Arguments and errors are those of :meth:`generate`.
 
         :raises DuplicateError: with plain answers, if the identifier has an actor.
         """
-        return self._ask(REGISTRATION, self._actors.get(actor_type), identifier, caller)
+        return self._ask(REGISTRATION, self._actors.get(actor_type), identifier, caller, link_to)
 
-    def start(self, actor_type: str, identifier: str, caller: Caller) -> Issued:
+    def start(
+        self, actor_type: str, identifier: str, caller: Caller, *, link_to: str | None = None
+    ) -> Issued:
         """Send a code to sign in with or to join with, whichever it is to be.
 
-        Errors are those of :meth:`generate`.
+        Arguments and errors are those of :meth:`generate`.
         """
         registered = self._actors.get(actor_type)
-        purpose = LOGIN if registered.sign_up == "closed" else DOOR
-        return self._ask(purpose, registered, identifier, caller)
+        return self._ask(door_of(registered), registered, identifier, caller, link_to)
 
     def _ask(
-        self, purpose: Purpose, actor_type: ActorType, identifier: str, caller: Caller
+        self,
+        purpose: Purpose,
+        actor_type: ActorType,
+        identifier: str,
+        caller: Caller,
+        link_to: str | None,
     ) -> Issued:
         settings = actor_type.settings
         scope = Scope(actor_type.name, purpose.name, actor_type.canonical(identifier))
         self._asker.admit(scope, settings, caller)
         if settings.always_return_success:
-            return self._asker.ask(scope, settings, caller)
+            return self._asker.ask(scope, settings, caller, link_to=link_to)
         reason = look_up(purpose, actor_type, scope.identifier).reason
-        issued = self._asker.ask(scope, settings, caller, is_refused=reason is not None)
+        issued = self._asker.ask(
+            scope, settings, caller, is_refused=reason is not None, link_to=link_to
+        )
         if reason is not None:
             raise _PLAIN_ERRORS[reason]
         return issued

@@ -7,7 +7,7 @@ from blinker import NamedSignal
 
 from ..core.actors import ActorType
 from ..core.identifiers import line_refusal
-from ..core.purposes import Purpose
+from ..core.purposes import DOOR, LOGIN, Purpose
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -27,6 +27,11 @@ class Recipient:
     def member(self) -> bool:
         """Whether the identifier has an active actor."""
         return self.actor is not None
+
+
+def door_of(actor_type: ActorType) -> Purpose:
+    """Return the purpose of the codes with which people enter, whether they are new or not."""
+    return LOGIN if actor_type.sign_up == "closed" else DOOR
 
 
 def look_up(purpose: Purpose, actor_type: ActorType, identifier: str) -> Recipient:

@@ -1,4 +1,4 @@
-"""From a code to a token: verify, register, authenticate, finish.
+"""From a code to a token: verify, register, authenticate, finish; and follow, by a link.
 
 A guess is counted before anything is compared. The order of a right one: the actor is found, token
 and claims are made ready, then the code is used; whatever raises before uses up nothing.
@@ -16,6 +16,7 @@ from ..errors import ActorNotCreated, DuplicateError
 from ..tokens.credentials import Credentials
 from ..tokens.token import Token
 from .guess import Guesser
+from .recipients import door_of
 
 
 class CodeRedeemer:
@@ -106,13 +107,64 @@ class CodeRedeemer:
         with self._guesser.rejecting(scope):
             scopes = (_grace(scope), scope)
             match = self._guesser.guess(scopes, registered.settings, otp, challenge, caller)
-            owner = registered.find_including_inactive(scope.identifier)
-            if owner is None and match.code.scope == scope:
-                if not registered.may_sign_up(scope.identifier):  # the account was deleted
-                    raise Rejected("unknown")
-                return self._admit_registration(registered, scope, match, otp)
-            actor = owner if owner is not None and registered.is_active(owner) else None
-            return self._sign_in(registered, scope, match, actor, caller)
+            return self._enter(registered, scope, match, otp, caller)
+
+    def opens(self, actor_type: str, identifier: str, token: str) -> bool:
+        """Tell whether a link belongs to a live code that was asked for with ``start``.
+
+        It changes nothing and counts nothing, and does the same work whatever is there. It tells
+        only somebody who holds the link of a code whether the code is still there.
+
+        :param token: the end of the link.
+        :raises NotFound: if the actor type is not registered.
+        :raises InvalidData: if an argument is not what it must be.
+        :raises Unavailable: if the store can't be reached.
+        """
+        registered = self._actors.get(actor_type)
+        try:
+            self._live_codes.match_link(_door(registered, identifier), token)
+        except Rejected:
+            return False
+        return True
+
+    def follow(
+        self, actor_type: str, identifier: str, token: str, challenge: str, caller: Caller
+    ) -> Token:
+        """Redeem the link beside a code that was asked for with ``start``, in place of the code.
+
+        Both are one right: whoever comes first uses it. Somebody new gets a registration token
+        without a grace, which stands on a code that was typed; who calls this completes the
+        registration with the token. Arguments and errors are those of :meth:`verify`.
+
+        :param token: the end of the link.
+        :param challenge: what the caller was answered when it asked; always needed.
+        """
+        registered = self._actors.get(actor_type)
+        scope = _door(registered, identifier)
+        with self._guesser.rejecting(scope):
+            match = self._guesser.follow(scope, registered.settings, token, challenge, caller)
+            return self._enter(registered, scope, match, None, caller)
+
+    def _enter(
+        self,
+        actor_type: ActorType,
+        scope: Scope,
+        match: Match,
+        otp: str | None,
+        caller: Caller,
+    ) -> Token:
+        """Sign in who has an account, and let somebody new register.
+
+        :param otp: the code; ``None`` if it was used by its link.
+        """
+        owner = actor_type.find_including_inactive(scope.identifier)
+        if owner is None and match.code.scope == scope:
+            if not actor_type.may_sign_up(scope.identifier):  # the account was deleted
+                raise Rejected("unknown")
+            return self._admit_registration(actor_type, scope, match, otp)
+        actor = owner if owner is not None and actor_type.is_active(owner) else None
+        method = "otp" if otp is not None else "link"
+        return self._sign_in(actor_type, scope, match, actor, caller, method=method)
 
     def _sign_in(
         self,
@@ -121,6 +173,8 @@ class CodeRedeemer:
         match: Match,
         actor: Any | None,
         caller: Caller,
+        *,
+        method: str = "otp",
     ) -> Token:
         in_grace = match.code.scope.purpose == GRACE
         if actor is None:
@@ -131,25 +185,31 @@ class CodeRedeemer:
             actor_type,
             actor,
             identifier=scope.identifier,
-            method="grace" if in_grace else "otp",
+            method="grace" if in_grace else method,
             caller=caller,
         )
         self._guesser.use(scope, actor_type.settings, match)
         return self._credentials.begin(prepared)
 
     def _admit_registration(
-        self, actor_type: ActorType, scope: Scope, match: Match, otp: str
+        self, actor_type: ActorType, scope: Scope, match: Match, otp: str | None
     ) -> Token:
         prepared = self._credentials.prepare_registration(actor_type, scope.identifier)
         self._guesser.use(scope, actor_type.settings, match)
-        self._live_codes.put(
-            _grace(scope),
-            codes.normalise(otp) or "",
-            long=match.long,
-            ttl=actor_type.settings.grace_ttl,
-            alone=True,
-        )
+        if otp is not None:
+            self._live_codes.put(
+                _grace(scope),
+                codes.normalise(otp) or "",
+                long=match.long,
+                ttl=actor_type.settings.grace_ttl,
+                alone=True,
+            )
         return self._credentials.begin_registration(prepared)
+
+
+def _door(actor_type: ActorType, identifier: str) -> Scope:
+    """Return the scope of the codes that ``start`` sends."""
+    return Scope(actor_type.name, door_of(actor_type).name, actor_type.canonical(identifier))
 
 
 def _grace(scope: Scope) -> Scope:

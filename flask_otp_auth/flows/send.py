@@ -17,7 +17,8 @@ from ..core.events import Emit
 from ..core.identifiers import destination, line_refusal
 from ..core.jobs import Outgoing, Secret, SendJob, Suppressed
 from ..core.lanes import Lanes
-from ..core.live_codes import LiveCodes
+from ..core.links import Links
+from ..core.live_codes import LiveCodes, SentCode
 from ..core.own_purposes import OwnPurposeRegistry
 from ..core.purposes import PURPOSES
 from ..core.scopes import Scope
@@ -41,6 +42,7 @@ class CodeSender:
         own_purposes: OwnPurposeRegistry,
         lanes: Lanes,
         live_codes: LiveCodes,
+        links: Links,
         budgets: Budgets,
         breaker: Breaker,
         emit: Emit,
@@ -49,6 +51,7 @@ class CodeSender:
         self._own_purposes = own_purposes
         self._lanes = lanes
         self._live_codes = live_codes
+        self._links = links
         self._budgets = budgets
         self._breaker = breaker
         self._emit = emit
@@ -151,11 +154,23 @@ class CodeSender:
         digits = codes.LONG_DIGITS if job.long else settings.digits
         ttl = codes.life(settings.ttl, long=job.long)
         otp = Secret(codes.draw(digits))
-        deadline = self._live_codes.put(job.scope, otp.reveal(), long=job.long, ttl=ttl)
+        sent = self._live_codes.put(job.scope, otp.reveal(), long=job.long, ttl=ttl)
         common = {
             "identifier": job.scope.identifier,
-            "expires_at": datetime.fromtimestamp(deadline, UTC),
+            "expires_at": datetime.fromtimestamp(sent.deadline, UTC),
             "challenge": job.challenge,
             "context": job.context,
         }
-        return Outgoing(signal, {**arguments, **common}, otp, member, expires_at=deadline)
+        return Outgoing(
+            signal,
+            {**arguments, **common},
+            otp,
+            member,
+            expires_at=sent.deadline,
+            link=self._link(job, sent),
+        )
+
+    def _link(self, job: SendJob, sent: SentCode) -> Secret | None:
+        if job.link_to is None:
+            return None
+        return Secret(job.link_to + self._links.token(job.scope, sent.id))

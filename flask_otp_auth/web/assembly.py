@@ -16,6 +16,7 @@ from ..core.crypto import KeyHasher, Keys
 from ..core.gates import Gate
 from ..core.keyset import symmetric_keys
 from ..core.lanes import Lanes
+from ..core.links import Links
 from ..core.live_codes import LiveCodes
 from ..core.own_purposes import OwnPurposeRegistry, OwnPurposeSpec
 from ..core.secret_keys import secrets_of
@@ -75,7 +76,9 @@ def build_state(
         emit,
         own_claims,
     )
-    sender = CodeSender(actors, own_purposes, lanes, live_codes, budgets, breaker, emit)
+    sender = CodeSender(
+        actors, own_purposes, lanes, live_codes, Links(keys), budgets, breaker, emit
+    )
     delivery = Delivery(app, settings, sender.settings_of, sender, emit, executor)
     asker = Asker(lanes, challenges, budgets, delivery, emit, gates)
     guesser = Guesser(lanes, live_codes, challenges, budgets, breaker, emit)

@@ -140,7 +140,7 @@ class JobRunner:
         except manner.caught as error:
             failure = Failure(f"the look-up of {job.scope.owner[0]}", error)
         else:
-            message = Message(outgoing.signal, outgoing.arguments, outgoing.otp)
+            message = Message(outgoing.signal, outgoing.arguments, outgoing.otp, link=outgoing.link)
             priority = MEMBERS if outgoing.member else OTHERS
             return self._calls(job, manner, message, priority, outgoing.expires_at)
         if failure is None:

@@ -38,18 +38,20 @@ class Message:
     arguments: Mapping[str, Any]
     otp: Secret | None = None
     error: BaseException | None = None
+    link: Secret | None = None
 
     def reveal(self) -> dict[str, Any]:
         """Return the arguments as handlers get them; not to be kept in a variable."""
         return {
             **self.arguments,
             **({} if self.otp is None else {"otp": self.otp.reveal()}),
+            **({} if self.link is None else {"link": self.link.reveal()}),
             **({} if self.error is None else {"error": self.error}),
         }
 
     def is_mentioned_in(self, text: str) -> bool:
         """Tell whether a text holds what no log shows."""
-        revealed = (str(value) for name, value in self.reveal().items() if name in _SECRETS)
+        revealed = (_secret_part(*each) for each in self.reveal().items() if each[0] in _SECRETS)
         return any(secret and secret in text for secret in revealed)
 
 
@@ -148,6 +150,11 @@ class Signaller:
             *([failure.advice] if failure.advice else []),
         ]
         logger.log(level, "%s", "\n".join(lines))
+
+
+def _secret_part(name: str, value: object) -> str:
+    """Return what a text must not hold of an argument: of a link, what stands in no other one."""
+    return str(value).rpartition("/")[2] if name == "link" else str(value)
 
 
 def name_of(handler: Handler) -> str:

@@ -54,7 +54,7 @@ class Engine:
 
     def put(self, code: str, scope: Scope = LOGIN, *, long: bool = False, ttl: int = 300) -> float:
         """Store a code and return its deadline."""
-        return self.live_codes.put(scope, code, long=long, ttl=ttl)
+        return self.live_codes.put(scope, code, long=long, ttl=ttl).deadline
 
     def redeem(self, code: str, *scopes: Scope, long: bool = False) -> str:
         """Compare a code and use it; return for which purpose, or why it is refused."""
