@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported 
     from ..flows.redeem import CodeRedeemer
     from ..tokens.credentials import Credentials
     from .delivery import Delivery
+    from .flow_cookies import FlowCookies
+    from .page_parts import PageParts
     from .storages import Storages
 
 EXTENSION = "otp_auth"
@@ -44,6 +46,8 @@ class State:
     redeemer: CodeRedeemer
     confirmations: Confirmations
     delivery: Delivery
+    flow_cookies: FlowCookies
+    page_parts: PageParts
 
     def forget(self) -> None:
         """Forget every code, window, budget and sign-in of an app on ``memory://``; for tests.
