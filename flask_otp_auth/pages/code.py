@@ -8,6 +8,7 @@ from ..core.purposes import DOOR
 from ..errors import InvalidData, RequestError
 from ..tokens.token import Token
 from ..web.context import current_caller
+from ..web.flow_cookies import Flow
 from . import join, sign_in
 from .entering import enter
 from .masks import shown
@@ -30,7 +31,7 @@ def act(visit: Visit) -> Response:
     if visit.flow.challenge is None and visit.identity is not None:  # sent twice
         return redirect(visit.after_sign_in())
     visit.check_flow_form()
-    return admit(visit, _redeem(visit))
+    return admit(visit, redeem(visit, visit.flow))
 
 
 def send_again(visit: Visit) -> Response:
@@ -45,7 +46,7 @@ def show_problem(visit: Visit, error: RequestError) -> Response:
     """Show the page again, or the first one if this browser has not asked for a code."""
     if visit.flow.identifier is None or visit.flow.challenge is None:
         return sign_in.show_problem(visit, error)
-    return _page(visit, _problem(error))
+    return _page(visit, problem_of_code(error))
 
 
 def admit(visit: Visit, token: Token) -> Response:
@@ -58,17 +59,20 @@ def admit(visit: Visit, token: Token) -> Response:
     return join.begin(visit, token)
 
 
-def _redeem(visit: Visit) -> Token:
-    flow, redeemer = visit.flow, visit.state.redeemer
+def redeem(visit: Visit, flow: Flow) -> Token:
+    """Redeem the code that was typed.
+
+    :param flow: says whose it is, and that somebody has asked for it.
+    """
     if flow.identifier is None or flow.challenge is None:
         raise PageExpired
-    redeem = redeemer.finish if flow.purpose == DOOR.name else redeemer.verify
-    otp = visit.form.get("otp", "")
-    return redeem(visit.name, flow.identifier, otp, flow.challenge, current_caller())
+    redeemer, otp = visit.state.redeemer, visit.form.get("otp", "")
+    answer = redeemer.finish if flow.purpose == DOOR.name else redeemer.verify
+    return answer(visit.name, flow.identifier, otp, flow.challenge, current_caller())
 
 
-def _problem(error: RequestError) -> Problem:
-    # What can't be a code is no right code either.
+def problem_of_code(error: RequestError) -> Problem:
+    """Return what the page says of an error: what can't be a code is no right one either."""
     if isinstance(error, InvalidData) and not isinstance(error, PageExpired):
         return wrong_code()
     return problem_of(error)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from flask import Response, request
 
 from ..core.identifiers import MAX_LENGTH
-from ..core.purposes import DOOR, LOGIN
 from ..errors import InvalidIdentifier, RequestError
 from ..web.context import current_caller
 from ..web.destinations import safe_next
@@ -32,7 +31,7 @@ def act(visit: Visit) -> Response:
     """Send a code, whoever it is."""
     visit.check_flow_form()
     fixed = visit.flow.identifier if visit.is_again else None
-    return ask(visit, fixed or _typed(visit))
+    return ask(visit, fixed or typed_identifier(visit))
 
 
 def show_problem(visit: Visit, error: RequestError) -> Response:
@@ -48,11 +47,11 @@ def ask(visit: Visit, identifier: str, *, sent_again: bool = False) -> Response:
     canonical = visit.actor_type.canonical(identifier)
     issuer, caller = visit.state.issuer, current_caller()
     send = issuer.start if visit.is_door_open else issuer.generate
-    issued = send(visit.name, canonical, caller)
+    issued = send(visit.name, canonical, caller, link_to=visit.link_prefix())
     flow = replace(
         visit.flow,
         id=new_id(),
-        purpose=(DOOR if visit.is_door_open else LOGIN).name,
+        purpose=visit.purpose,
         identifier=canonical,
         challenge=issued.challenge,
         asked_at=int(time.time()),
@@ -77,7 +76,11 @@ def _page(visit: Visit, error: RequestError | None = None) -> Response:
     )
 
 
-def _typed(visit: Visit) -> str:
+def typed_identifier(visit: Visit) -> str:
+    """Return the identifier that was typed.
+
+    :raises InvalidIdentifier: if it is too long to be one.
+    """
     typed = visit.form.get("identifier", "")
     if len(typed) > MAX_LENGTH:
         raise InvalidIdentifier

@@ -9,6 +9,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..core.actors import ActorType
+from ..core.purposes import DOOR, LOGIN
 from ..errors import InvalidData, PayloadTooLarge, RequestError, Unauthorized
 from ..tokens.jwt import Claims
 from ..web import sessions
@@ -63,6 +64,11 @@ class Visit:
     def is_door_open(self) -> bool:
         """Whether people can join here."""
         return self.actor_type.sign_up != "closed" and self.actor_type.has_create
+
+    @property
+    def purpose(self) -> str:
+        """The purpose of the codes that people ask for here."""
+        return (DOOR if self.is_door_open else LOGIN).name
 
     @property
     def kind(self) -> str:

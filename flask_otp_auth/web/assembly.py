@@ -95,6 +95,7 @@ def build_state(
         emit=emit,
         audit_hasher=audit_hasher,
         credentials=credentials,
+        challenges=challenges,
         issuer=CodeIssuer(actors, asker),
         redeemer=CodeRedeemer(actors, guesser, live_codes, credentials),
         confirmations=Confirmations(own_purposes, asker, guesser),

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported by init_app
     from ..core.actors import ActorRegistry
     from ..core.budgets import Budgets
+    from ..core.challenges import Challenges
     from ..core.crypto import KeyHasher
     from ..core.events import Emit
     from ..core.settings import Settings
@@ -42,6 +43,7 @@ class State:
     emit: Emit
     audit_hasher: KeyHasher
     credentials: Credentials
+    challenges: Challenges
     issuer: CodeIssuer
     redeemer: CodeRedeemer
     confirmations: Confirmations

@@ -63,15 +63,20 @@ class Page(HTMLParser):
 class Browser:
     """One person's browser.
 
+    :param prefix: where the pages are, below SCRIPT_NAME.
+    :param base: SCRIPT_NAME.
     :ivar answer: the newest answer.
     """
 
-    def __init__(self, app: Flask, prefix: str = "/auth/customer", **headers: str) -> None:
+    def __init__(
+        self, app: Flask, prefix: str = "/auth/customer", *, base: str = "", address: str = "::1"
+    ) -> None:
         self.app = app
         self.client: FlaskClient = app.test_client()
         self.prefix = prefix
-        self.headers = headers
-        self.answer: TestResponse = self.client.get("/favicon.ico")
+        self.base = base
+        self.address = address
+        self.answer: TestResponse
 
     @property
     def page(self) -> Page:
@@ -99,9 +104,9 @@ class Browser:
 
     def open(self, page: str, **options: Any) -> TestResponse:
         """Send any request to a page."""
-        path = page if page.startswith("/") else f"{self.prefix}/{page}"
-        headers = {**self.headers, **options.pop("headers", {})}
-        self.answer = self.client.open(path, headers=headers, **options)
+        path = page.removeprefix(self.base) if page.startswith("/") else f"{self.prefix}/{page}"
+        environ = {"REMOTE_ADDR": self.address, "SCRIPT_NAME": self.base}
+        self.answer = self.client.open(path, environ_overrides=environ, **options)
         return self.answer
 
     def fill_in(self, number: int = 0, /, **fields: str) -> dict[str, str]:
@@ -137,7 +142,7 @@ class Browser:
 
     def cookie(self, name: str = "otp_auth_flow") -> str | None:
         """Return the value of a cookie of the pages, or of the session."""
-        path = "/" if name == "session" else self.prefix
+        path = "/" if name == "session" else self.base + self.prefix
         found = self.client.get_cookie(name, path=path)
         return found.value if found else None
 

@@ -61,3 +61,15 @@ def app(make_shop: Callable[..., Flask]) -> Flask:
 def browser(app: Flask) -> Browser:
     """Ada's browser."""
     return Browser(app)
+
+
+@pytest.fixture
+def make_members(customers: JoinableCustomers) -> Callable[..., OTPAuth]:
+    """Make a shop's extension whose store can create nobody, so that the pages' door is closed."""
+
+    def make(**options: Any) -> OTPAuth:
+        otp_auth = OTPAuth()
+        otp_auth.add_actor_type("customer", Customers(customers.accounts), **options)
+        return otp_auth
+
+    return make
