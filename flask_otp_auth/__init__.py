@@ -17,6 +17,7 @@ from .errors import (
     RateLimited,
     Refused,
     RequestError,
+    SignUpRefused,
     Unauthorized,
     Unavailable,
 )
@@ -27,6 +28,7 @@ from .guards import (
     current_confirmation,
     current_registration,
     otp_required,
+    page_required,
     registration_required,
     token_required,
 )
@@ -81,6 +83,7 @@ __all__ = [
     "RequestError",
     "SQLiteCache",
     "SignIn",
+    "SignUpRefused",
     "Store",
     "Token",
     "Unauthorized",
@@ -91,6 +94,7 @@ __all__ = [
     "current_confirmation",
     "current_registration",
     "otp_required",
+    "page_required",
     "registration_required",
     "token_required",
 ]

@@ -184,6 +184,16 @@ class Refused(RequestError):
     message = "Refused"
 
 
+class SignUpRefused(RequestError):
+    """The app's store refuses to create an actor, for the reason that its text says.
+
+    It is shown to the person who wants to join.
+    """
+
+    type = "sign_up_refused"
+    message = "You can't join here."
+
+
 class NotFound(RequestError):
     """The actor type is not registered, or (with plain answers) there is no such actor."""
 

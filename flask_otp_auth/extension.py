@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Blueprint, Flask, current_app
 
 from .errors import ConfigError
 from .web.flow_calls import FlowCalls
+from .web.page_parts import PageContext, PageParts
 from .web.purposes import Purpose
 from .web.state import EXTENSION
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from cachelib import BaseCache
+    from flask.blueprints import BlueprintSetupState
     from flask_limiter import Limiter
 
     from .core.actors import ActorStore, ActorTypeSpec, SignUp
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from .storage.base import Store
     from .tokens.drafts import ClaimsLoader
     from .web.delivery import Executor
+
+F = TypeVar("F", bound=type[Any])
 
 # What the methods import takes most of the package's time at import (`make bench`): 40 of 50 ms.
 
@@ -60,6 +64,7 @@ class OTPAuth(FlowCalls):
         self._claims_loader: ClaimsLoader | None = None
         self._gates: list[Gate] = []
         self._purposes: dict[str, OwnPurposeSpec] = {}
+        self._page_parts = PageParts()
         if app is not None:
             self.init_app(app)
 
@@ -70,6 +75,7 @@ class OTPAuth(FlowCalls):
         *,
         identifier: IdentifierSpec = "email",
         sign_up: SignUp = "open",
+        form: type[Any] | None = None,
         **overrides: Any,
     ) -> None:
         """Register who can sign in; before or after :meth:`init_app`.
@@ -83,12 +89,15 @@ class OTPAuth(FlowCalls):
             :class:`InvalidIdentifier`.
         :param sign_up: ``"open"``, ``"closed"``, or a callable that tells of a canonical identifier
             whether it may register.
+        :param form: the sign-up form of the pages, as in :meth:`sign_up_form`.
         :param overrides: settings of this type's own, such as ``digits=8``.
         :raises ConfigError: if any of these can't work.
         """
         from .core.actors import ActorTypeSpec
 
         self._actor_types[name] = ActorTypeSpec.build(name, store, identifier, sign_up, overrides)
+        if form is not None:
+            self.sign_up_form(name)(form)
 
     def claims_loader(self, function: ClaimsLoader) -> ClaimsLoader:
         """Let ``function(actor_type, actor)`` return claims of the app's own for tokens."""
@@ -106,6 +115,26 @@ class OTPAuth(FlowCalls):
             current_app.ensure_sync(function)(asked)
 
         self._gates.append(gate)
+        return function
+
+    def sign_up_form(self, actor_type: str) -> Callable[[F], F]:
+        """Let people who join at the pages fill in a form: ``@otp_auth.sign_up_form("customer")``
+        above a class of WTForms.
+
+        Its values go to the store's ``create(identifier, fields)``.
+
+        :raises ConfigError: if it is no class of WTForms.
+        """
+
+        def register(form: F) -> F:
+            self._page_parts.add_form(actor_type, form)
+            return form
+
+        return register
+
+    def page_context(self, function: PageContext) -> PageContext:
+        """Let ``function()`` return variables of the app's own for the pages' templates."""
+        self._page_parts.contexts.append(function)
         return function
 
     def purpose(
@@ -144,7 +173,9 @@ class OTPAuth(FlowCalls):
         """The blueprint with the routes, to mount by hand or to exempt from CSRF checks."""
         from .web.api import build_blueprint
 
-        return build_blueprint()
+        blueprint = build_blueprint()
+        blueprint.record(_add_pages)
+        return blueprint
 
     def init_app(self, app: Flask) -> None:
         """Read the app's settings, look at its storage and mount the routes.
@@ -164,6 +195,7 @@ class OTPAuth(FlowCalls):
             self._own_claims,
             self._gates,
             self._purposes,
+            self._page_parts,
             cache=self._cache,
             limiter=self._limiter,
             executor=self._executor,
@@ -182,3 +214,13 @@ class OTPAuth(FlowCalls):
     def _own_claims(self, actor_type: str, actor: Any) -> Mapping[str, Any]:
         loader = self._claims_loader
         return loader(actor_type, actor) if loader else {}
+
+
+def _add_pages(state: BlueprintSetupState) -> None:
+    """Add the pages where the blueprint is mounted, if the app has any."""
+    from .web.page_redirects import app_has_pages
+
+    if app_has_pages(state.app):
+        from .pages.routes import add_pages  # here: an app without pages doesn't import them
+
+        add_pages(state)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
-from flask import current_app, g, make_response, request
+from flask import abort, current_app, g, make_response, request
+from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.local import LocalProxy
 
 from .core.bindings import canonical_binding, read_binding
 from .core.purposes import check_name
-from .errors import InvalidData, OTPRequired, RequestError, Unauthorized
+from .errors import InvalidData, OTPRequired, RequestError, Unauthorized, Unavailable
 from .web.bearer import bearer_token, find_bearer_token
 from .web.context import current_caller
 from .web.responses import render_error
@@ -75,6 +76,34 @@ def token_required(
             if not optional or find_bearer_token() is not None:
                 raise
             remember_identity((None, None))
+
+    return _guard(admit)
+
+
+def page_required(
+    *actor_types: str, max_age: int | None = None
+) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Send whoever is not signed in to the sign-in page, and back to where he wanted to go.
+
+    It is ``token_required(session=True)`` for pages: protect such a view against forged requests
+    (CSRF).
+
+    :param actor_types: those that may see the page; none for any. The sign-in page is that of the
+        first of them.
+    :param max_age: seconds since the sign-in at most; of an older one a code is asked for again.
+    """
+    _check_names(actor_types)
+    check_max_age(max_age)
+
+    def admit() -> None:
+        try:
+            identify_request(actor_types, max_age=max_age)
+        except Unauthorized as error:
+            from .web.page_redirects import redirect_to_sign_in  # here: few apps have pages
+
+            abort(redirect_to_sign_in(actor_types, error))
+        except Unavailable:
+            raise ServiceUnavailable from None  # which the app, or Werkzeug, answers with a page
 
     return _guard(admit)
 

@@ -51,6 +51,7 @@ def init_login_manager(
     login_manager.request_loader(bridge.load_from_request)
     user_logged_in.connect(bridge.begin)  # weakly; the manager keeps the bridge
     user_logged_out.connect(bridge.end)
+    sessions.begun_at_page.connect(bridge.log_in)
     _bridges[login_manager] = bridge
 
 
@@ -109,6 +110,11 @@ class _Bridge:
         credentials = current_state().credentials
         token = credentials.sign_in(self.actor_type, user, ("pwd",), current_caller())
         sessions.begin(token, keep=(_USER_ID, _FRESH, _BROWSER))
+
+    def log_in(self, sender: Flask, actor_type: str, actor: Any) -> None:
+        """Make a login of a sign-in at a page."""
+        if _bridge_of(sender) is self and actor_type == self.actor_type:
+            login_user(actor)
 
     def end(self, sender: Flask, **_: Any) -> None:
         """End the sign-in of a logout."""

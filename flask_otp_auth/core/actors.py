@@ -124,7 +124,7 @@ class ActorTypeSpec:
         if faults := own.type_faults(moving):
             raise ConfigError(*(f"actor type {self.name}: {fault}" for fault in faults))
         form = canonicaliser(self.identifier, own.phone_region, special_use=special_use)
-        return ActorType(self.name, self.store, self.sign_up, form, own)
+        return ActorType(self.name, self.store, self.sign_up, form, own, self.identifier)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -133,6 +133,7 @@ class ActorType:
 
     :ivar canonicaliser: brings an identifier into its canonical form.
     :ivar settings: the app's settings with the type's own in place.
+    :ivar identifier: what ``identifier=`` was.
     """
 
     name: str
@@ -140,6 +141,7 @@ class ActorType:
     sign_up: SignUp
     canonicaliser: Canonicaliser
     settings: Settings
+    identifier: IdentifierSpec
 
     def canonical(self, identifier: str) -> str:
         """Return the identifier's canonical form.
@@ -166,6 +168,24 @@ class ActorType:
         """
         found = self.store.find_by_identifier(identifier)
         return self._checked(found, "find_by_identifier")
+
+    @property
+    def has_create(self) -> bool:
+        """Whether the store can create actors, so that people can join at the pages."""
+        return callable(getattr(self.store, "create", None))
+
+    def create(self, identifier: str, fields: Mapping[str, Any]) -> Any:
+        """Create the actor with that canonical identifier, and return it.
+
+        :raises DuplicateError: if there is one.
+        :raises SignUpRefused: if the app refuses.
+        :raises TypeError: if the store returns anything but an actor.
+        """
+        # Not each store has it, so its protocol doesn't name it.
+        created = self._checked(self.store.create(identifier, fields), "create")  # type: ignore[attr-defined]
+        if created is None:
+            raise TypeError(f"{class_name(self.store)}.create() must return an actor, not None")
+        return created
 
     def find_by_id(self, wanted: str) -> Any | None:
         """Return the active actor with that id, or ``None``.

@@ -103,10 +103,13 @@ class Sealer:
 
     :param keys: the newest last.
     :param salt: what is sealed; a text sealed under one salt is never taken under another.
+    :param kind: how the text is written: by default as it is, in JSON.
     """
 
-    def __init__(self, keys: Sequence[bytes], salt: str) -> None:
-        self._serializer = Serializer(
+    def __init__(
+        self, keys: Sequence[bytes], salt: str, kind: type[Serializer[str]] = Serializer
+    ) -> None:
+        self._serializer = kind(
             list(keys),
             salt=salt,
             signer_kwargs={"key_derivation": "hmac", "digest_method": sha256},

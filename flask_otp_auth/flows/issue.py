@@ -31,7 +31,7 @@ class CodeIssuer:
         """Send a login code, if there is such an actor; tell no caller whether there is.
 
         :param link_to: what the link beside the code begins with, if there is to be one: a URL that
-            ends in a slash. Only links of the codes that :meth:`start` sends can be followed.
+            ends in a slash.
         :raises NotFound: if the actor type is not registered or, with plain answers, the actor.
         :raises InvalidData: if the identifier is not valid; with plain answers also if no codes
             are sent to such phone numbers.

@@ -10,7 +10,7 @@ from ..core import codes
 from ..core.actors import ActorRegistry, ActorType
 from ..core.context import Caller
 from ..core.live_codes import LiveCodes, Match, Rejected
-from ..core.purposes import DOOR, GRACE, LOGIN, REGISTRATION
+from ..core.purposes import DOOR, GRACE, LOGIN, PURPOSES, REGISTRATION
 from ..core.scopes import Scope
 from ..errors import ActorNotCreated, DuplicateError
 from ..tokens.credentials import Credentials
@@ -109,28 +109,38 @@ class CodeRedeemer:
             match = self._guesser.guess(scopes, registered.settings, otp, challenge, caller)
             return self._enter(registered, scope, match, otp, caller)
 
-    def opens(self, actor_type: str, identifier: str, token: str) -> bool:
-        """Tell whether a link belongs to a live code that was asked for with ``start``.
+    def opens(
+        self, actor_type: str, identifier: str, token: str, *, purpose: str | None = None
+    ) -> bool:
+        """Tell whether a link belongs to a live code.
 
         It changes nothing and counts nothing, and does the same work whatever is there. It tells
         only somebody who holds the link of a code whether the code is still there.
 
         :param token: the end of the link.
+        :param purpose: what the code was asked for; by default that of ``start``.
         :raises NotFound: if the actor type is not registered.
         :raises InvalidData: if an argument is not what it must be.
         :raises Unavailable: if the store can't be reached.
         """
         registered = self._actors.get(actor_type)
         try:
-            self._live_codes.match_link(_door(registered, identifier), token)
+            self._live_codes.match_link(_scope(registered, identifier, purpose), token)
         except Rejected:
             return False
         return True
 
     def follow(
-        self, actor_type: str, identifier: str, token: str, challenge: str, caller: Caller
+        self,
+        actor_type: str,
+        identifier: str,
+        token: str,
+        challenge: str,
+        caller: Caller,
+        *,
+        purpose: str | None = None,
     ) -> Token:
-        """Redeem the link beside a code that was asked for with ``start``, in place of the code.
+        """Redeem the link beside a code, in place of the code.
 
         Both are one right: whoever comes first uses it. Somebody new gets a registration token
         without a grace, which stands on a code that was typed; who calls this completes the
@@ -138,9 +148,10 @@ class CodeRedeemer:
 
         :param token: the end of the link.
         :param challenge: what the caller was answered when it asked; always needed.
+        :param purpose: what the code was asked for; by default that of ``start``.
         """
         registered = self._actors.get(actor_type)
-        scope = _door(registered, identifier)
+        scope = _scope(registered, identifier, purpose)
         with self._guesser.rejecting(scope):
             match = self._guesser.follow(scope, registered.settings, token, challenge, caller)
             return self._enter(registered, scope, match, None, caller)
@@ -159,8 +170,9 @@ class CodeRedeemer:
         """
         owner = actor_type.find_including_inactive(scope.identifier)
         if owner is None and match.code.scope == scope:
-            if not actor_type.may_sign_up(scope.identifier):  # the account was deleted
-                raise Rejected("unknown")
+            is_for_members = PURPOSES[scope.purpose].to_newcomer is None
+            if is_for_members or not actor_type.may_sign_up(scope.identifier):
+                raise Rejected("unknown")  # the account was deleted
             return self._admit_registration(actor_type, scope, match, otp)
         actor = owner if owner is not None and actor_type.is_active(owner) else None
         method = "otp" if otp is not None else "link"
@@ -207,9 +219,10 @@ class CodeRedeemer:
         return self._credentials.begin_registration(prepared)
 
 
-def _door(actor_type: ActorType, identifier: str) -> Scope:
-    """Return the scope of the codes that ``start`` sends."""
-    return Scope(actor_type.name, door_of(actor_type).name, actor_type.canonical(identifier))
+def _scope(actor_type: ActorType, identifier: str, purpose: str | None) -> Scope:
+    """Return the scope of the codes of a purpose; by default of those that ``start`` sends."""
+    name = door_of(actor_type).name if purpose is None else purpose
+    return Scope(actor_type.name, name, actor_type.canonical(identifier))
 
 
 def _grace(scope: Scope) -> Scope:

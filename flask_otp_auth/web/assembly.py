@@ -36,6 +36,8 @@ from ..tokens.jwt import TokenIssuer
 from ..tokens.registrations import RegistrationRights
 from ..tokens.sign_ins import SignIns
 from .delivery import Delivery, Executor
+from .flow_cookies import FlowCookies
+from .page_parts import PageParts
 from .signalling import Signaller
 from .state import State
 from .storages import Storages
@@ -47,6 +49,7 @@ def build_state(
     own_claims: ClaimsLoader,
     gates: Sequence[Gate],
     purposes: Mapping[str, OwnPurposeSpec],
+    page_parts: PageParts,
     *,
     cache: BaseCache | Store | None,
     limiter: Limiter | None,
@@ -92,10 +95,13 @@ def build_state(
         emit=emit,
         audit_hasher=audit_hasher,
         credentials=credentials,
+        challenges=challenges,
         issuer=CodeIssuer(actors, asker),
         redeemer=CodeRedeemer(actors, guesser, live_codes, credentials),
         confirmations=Confirmations(own_purposes, asker, guesser),
         delivery=delivery,
+        flow_cookies=FlowCookies(keys),
+        page_parts=page_parts.checked(actors),
     )
 
 

@@ -25,6 +25,9 @@ NO_STORE = "no-store"
 #: For what is the same for everybody: public keys.
 PUBLIC = "public, max-age=300"
 
+#: For a file whose URL holds a hash of what is in it (RFC 8246).
+FOREVER = "public, max-age=31536000, immutable"
+
 
 class IssuedAnswer(TypedDict):
     """A code was asked for; the same whether one is sent or not. Times are in seconds."""
@@ -163,7 +166,8 @@ def render_limit_of_app(error: RateLimitExceeded) -> ResponseReturnValue:
 
 def forbid_storing(response: Response) -> Response:
     """Keep an answer out of caches (RFC 9111, 5.2.2.5), whatever a handler of the app says."""
-    if response.status_code != 200 or response.headers.get("Cache-Control") != PUBLIC:
+    kept = response.headers.get("Cache-Control") in (PUBLIC, FOREVER)
+    if response.status_code != 200 or not kept:
         response.headers["Cache-Control"] = NO_STORE
     return response
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from blinker import Signal
 from flask import current_app, g, has_request_context, session
 
 from ..errors import Unauthorized
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 #: Where the claims are in Flask's session.
 KEY = "otp_auth"
+
+#: Where the identifier of a sign-in at a page is, for when a code is asked for again.
+IDENTIFIER = "otp_auth_identifier"
+
+#: Sent with ``actor`` and ``actor_type`` when a page has begun a session; for bridges to others.
+begun_at_page = Signal()
 
 _IDENTITY = "_otp_auth_identity"
 _REGISTRATION = "_otp_auth_registration"
@@ -85,7 +92,7 @@ def identify_request(
     """
     # A session never stands in for a token that is refused.
     if session and find_bearer_token() is None:
-        identity = _identify_session(actor_types, max_age)
+        identity = identify_session(actor_types, max_age)
     else:
         credentials = current_state().credentials
         identity = credentials.identify(bearer_token(), actor_types, max_age)
@@ -93,7 +100,10 @@ def identify_request(
     return identity
 
 
-def _identify_session(actor_types: Collection[str], max_age: int | None) -> tuple[Claims, Any]:
+def identify_session(
+    actor_types: Collection[str], max_age: int | None = None
+) -> tuple[Claims, Any]:
+    """Return the claims and the actor of the request's session; else as `identify_request`."""
     claims = session.get(KEY)
     if claims is None:
         raise Unauthorized(None)

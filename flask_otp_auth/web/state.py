@@ -12,6 +12,7 @@ from ..errors import ConfigError
 if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported by init_app
     from ..core.actors import ActorRegistry
     from ..core.budgets import Budgets
+    from ..core.challenges import Challenges
     from ..core.crypto import KeyHasher
     from ..core.events import Emit
     from ..core.settings import Settings
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported 
     from ..flows.redeem import CodeRedeemer
     from ..tokens.credentials import Credentials
     from .delivery import Delivery
+    from .flow_cookies import FlowCookies
+    from .page_parts import PageParts
     from .storages import Storages
 
 EXTENSION = "otp_auth"
@@ -40,10 +43,13 @@ class State:
     emit: Emit
     audit_hasher: KeyHasher
     credentials: Credentials
+    challenges: Challenges
     issuer: CodeIssuer
     redeemer: CodeRedeemer
     confirmations: Confirmations
     delivery: Delivery
+    flow_cookies: FlowCookies
+    page_parts: PageParts
 
     def forget(self) -> None:
         """Forget every code, window, budget and sign-in of an app on ``memory://``; for tests.

@@ -1,0 +1,1 @@
+"""Pages: sign-in, joining, sign-out and devices, for people with a browser."""

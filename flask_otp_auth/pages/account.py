@@ -1,0 +1,88 @@
+"""The pages of somebody who is signed in: sign-out, and the devices that he is signed in on."""
+
+from collections.abc import Callable
+
+from flask import Response
+
+from ..errors import RequestError
+from ..web import sessions
+from .problems import Problem, problem_of
+from .rendering import render
+from .visits import Visit, redirect
+
+
+def show_sign_out(visit: Visit) -> Response:
+    """Show the button."""
+    return _sign_out_page(visit)
+
+
+def sign_out(visit: Visit) -> Response:
+    """End the session, and every copy of its cookie."""
+    if visit.identity is not None:
+        visit.check_session_form(visit.identity[0].sid)
+        sessions.end()
+    return visit.forget(redirect(visit.after_sign_out()))
+
+
+def show_sign_out_problem(visit: Visit, error: RequestError) -> Response:
+    """Show the button again, if it is known who is signed in."""
+    return _again(visit, error, _sign_out_page)
+
+
+def show_devices(visit: Visit) -> Response:
+    """List the sign-ins."""
+    return _devices_page(visit)
+
+
+def end_devices(visit: Visit) -> Response:
+    """End one sign-in, or all but the current one."""
+    if visit.identity is None:
+        return _to_sign_in(visit)
+    claims, actor = visit.identity
+    visit.check_session_form(claims.sid)
+    credentials = visit.state.credentials
+    if "others" in visit.form:
+        credentials.end_other_sign_ins(visit.name, actor, claims.sid)
+    else:
+        credentials.end_sign_in(visit.name, actor, visit.form.get("sign_in", ""))
+    return redirect(visit.url("devices"))
+
+
+def show_devices_problem(visit: Visit, error: RequestError) -> Response:
+    """Show the list again, if it can be read."""
+    return _again(visit, error, _devices_page)
+
+
+def _again(visit: Visit, error: RequestError, page: Callable[..., Response]) -> Response:
+    problem = problem_of(error)
+    try:
+        return page(visit, problem)
+    except RequestError:  # the store is out of reach
+        return render(visit, "error.html", problem)
+
+
+def _sign_out_page(visit: Visit, problem: Problem | None = None) -> Response:
+    if visit.identity is None:
+        return redirect(visit.after_sign_out())
+    token = visit.session_token(visit.identity[0].sid)
+    return render(
+        visit, "sign_out.html", problem, csrf_token=token, sign_out_url=visit.url("sign_out")
+    )
+
+
+def _devices_page(visit: Visit, problem: Problem | None = None) -> Response:
+    if visit.identity is None:
+        return _to_sign_in(visit)
+    claims, actor = visit.identity
+    return render(
+        visit,
+        "devices.html",
+        problem,
+        csrf_token=visit.session_token(claims.sid),
+        sign_ins=visit.state.credentials.sign_ins(visit.name, actor, claims.sid),
+        devices_url=visit.url("devices"),
+    )
+
+
+def _to_sign_in(visit: Visit) -> Response:
+    return redirect(visit.url("sign_in", next=visit.url("devices")))

@@ -1,0 +1,21 @@
+"""The end of a sign-in at a page: a session, and the way to where the person wanted to go."""
+
+from flask import Response, current_app, session
+
+from ..tokens.token import Token
+from ..web import sessions
+from .visits import Visit, redirect
+
+
+def enter(visit: Visit, token: Token) -> Response:
+    """Begin a session, and go on.
+
+    :raises RateLimited: if the actor has used up ``ACTOR_LIMITS``.
+    :raises Unavailable: if the store or the limiter can't be reached.
+    """
+    place = visit.after_sign_in()
+    sessions.begin(token)
+    session[sessions.IDENTIFIER] = token.identifier
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    sessions.begun_at_page.send(app, actor_type=visit.name, actor=token.actor)
+    return visit.forget(redirect(place))

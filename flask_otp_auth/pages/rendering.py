@@ -1,0 +1,84 @@
+"""Templates and what they are given."""
+
+from typing import Any
+
+from flask import Response, current_app, render_template, request
+
+from ..messages import translation
+from ..web.destinations import page_url
+from ..web.flow_cookies import Flow
+from .problems import Problem
+from .static_files import version
+from .visits import Visit
+
+
+def render(
+    visit: Visit,
+    template: str,
+    problem: Problem | None = None,
+    *,
+    csrf_token: str = "",
+    form_tag: str = "",
+    **variables: Any,
+) -> Response:
+    """Return a page.
+
+    :param problem: what was wrong with the request, if anything.
+    :param variables: those of this template.
+    """
+    given = {
+        **_own_variables(visit),
+        **_common_variables(visit),
+        "problem": problem,
+        "csrf_token": csrf_token,
+        "form_tag": form_tag,
+        **variables,
+    }
+    html = render_template(f"otp_auth/{template}", **given)
+    response = Response(html, 200 if problem is None else problem.status, mimetype="text/html")
+    if problem is not None and problem.retry_after is not None:
+        response.headers["Retry-After"] = str(problem.retry_after)
+    return response
+
+
+def render_flow(
+    visit: Visit, template: str, flow: Flow, problem: Problem | None = None, **variables: Any
+) -> Response:
+    """Return a page with a form of the flow, and let the browser keep its place."""
+    cookies = visit.state.flow_cookies
+    response = render(
+        visit,
+        template,
+        problem,
+        csrf_token=visit.flow_token(flow),
+        form_tag=cookies.tag(flow),
+        **variables,
+    )
+    return visit.keep(response, flow)
+
+
+def _common_variables(visit: Visit) -> dict[str, Any]:
+    return {
+        "_": translation.gettext,
+        "ngettext": translation.ngettext,
+        "lang": translation.language(),
+        "dir": translation.direction(),
+        "site_name": visit.state.settings.site_name,
+        "actor_type": visit.name,
+        "style_url": _static_url("otp_auth.css"),
+        "script_url": _static_url("otp_auth.js"),
+        "sign_in_url": visit.url("sign_in"),
+    }
+
+
+def _own_variables(visit: Visit) -> dict[str, Any]:
+    """Return the variables of the app's own."""
+    found: dict[str, Any] = {}
+    for function in visit.state.page_parts.contexts:
+        found.update(current_app.ensure_sync(function)())
+    return found
+
+
+def _static_url(filename: str) -> str:
+    values = {"filename": filename, "v": version(filename)}
+    return page_url(f"{request.blueprint}.static", **values)

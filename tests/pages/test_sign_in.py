@@ -1,0 +1,64 @@
+"""Signing in at the pages: the way from an address to where a person wanted to go."""
+
+from browsers import Browser
+from fakes import ADA, BOB, wrong
+
+from flask_otp_auth.testing import Outbox
+
+WRONG = "That code is not right, or it has expired. You can try again or ask for a new one."
+
+
+class TestTheWay:
+    def test_from_a_page_of_the_app_and_back(self, browser: Browser) -> None:
+        browser.get("/account?tab=orders")
+        assert browser.status == 303
+        assert browser.location == "/auth/customer/sign-in?next=/account?tab%3Dorders"
+        browser.follow()
+        with Outbox(browser.app) as outbox:
+            browser.submit(identifier=ADA)
+        assert (browser.status, browser.location) == (303, "/auth/customer/code")
+        browser.follow()
+        browser.submit(otp=outbox.last.otp)
+        assert (browser.status, browser.location) == (303, "/account?tab=orders")
+        browser.follow()
+        assert browser.text == "account of ada@example.com"
+
+    def test_ends_at_the_root_without_next(self, browser: Browser) -> None:
+        browser.sign_in()
+        assert browser.location == "/"
+
+    def test_signed_in_goes_on(self, browser: Browser) -> None:
+        browser.sign_in()
+        browser.get("sign-in?next=/account")
+        assert (browser.status, browser.location) == (303, "/account")
+
+    def test_joining_without_a_form(self, browser: Browser, customers) -> None:
+        browser.sign_in(BOB, next="/account")
+        assert browser.location == "/account"
+        browser.follow()
+        assert browser.text == "account of bob@example.com"
+        assert customers.filled_in == [{}]
+
+    def test_a_wrong_code(self, browser: Browser) -> None:
+        otp = browser.ask()
+        browser.submit(otp=wrong(otp))
+        assert browser.status == 400
+        assert WRONG in browser.text
+        assert wrong(otp) not in browser.answer.text
+        browser.submit(otp=otp)
+        assert browser.status == 303
+
+    def test_sign_out(self, browser: Browser) -> None:
+        browser.sign_in()
+        browser.get("sign-out")
+        browser.submit()
+        assert (browser.status, browser.location) == (303, "/")
+        browser.get("/account")
+        assert browser.status == 303
+
+    def test_devices_are_for_those_who_are_signed_in(self, browser: Browser) -> None:
+        browser.get("devices")
+        assert browser.location == "/auth/customer/sign-in?next=/auth/customer/devices"
+        browser.sign_in(next="/auth/customer/devices")
+        browser.follow()
+        assert "This device" in browser.text
