@@ -21,6 +21,7 @@ from ..core.live_codes import LiveCodes
 from ..core.own_purposes import OwnPurposeRegistry, OwnPurposeSpec
 from ..core.secret_keys import secrets_of
 from ..core.settings import Settings
+from ..core.test_identities import FixedCodes
 from ..errors import ConfigError
 from ..flows.ask import Asker
 from ..flows.confirm import Confirmations
@@ -66,6 +67,7 @@ def build_state(
     breaker = Breaker(storages.codes, keys, budgets, emit)
     lanes = Lanes(storages.codes, keys, budgets, breaker)
     live_codes = LiveCodes(storages.codes, keys, lanes)
+    fixed_codes = FixedCodes(keys, settings.test_identities)
     challenges = Challenges(keys)
     credentials = Credentials(
         actors,
@@ -80,8 +82,8 @@ def build_state(
         actors, own_purposes, lanes, live_codes, Links(keys), budgets, breaker, emit
     )
     delivery = Delivery(app, settings, sender.settings_of, sender, emit, executor)
-    asker = Asker(lanes, challenges, budgets, delivery, emit, gates)
-    guesser = Guesser(lanes, live_codes, challenges, budgets, breaker, emit)
+    asker = Asker(lanes, challenges, budgets, delivery, emit, gates, fixed_codes)
+    guesser = Guesser(lanes, live_codes, fixed_codes, challenges, budgets, breaker, emit)
     storages.connect()
     return State(
         settings=settings,
@@ -96,6 +98,7 @@ def build_state(
         redeemer=CodeRedeemer(actors, guesser, live_codes, credentials),
         confirmations=Confirmations(own_purposes, asker, guesser),
         delivery=delivery,
+        fixed_codes=fixed_codes,
     )
 
 
