@@ -4,7 +4,9 @@ from flask.cli import AppGroup
 
 from .audit import audit_id
 from .policy import print_policy
+from .test_identity import test_identity
 
 otp: AppGroup = AppGroup("otp", help="One-time codes: policy and audit.")
 otp.add_command(print_policy)
 otp.add_command(audit_id)
+otp.add_command(test_identity)

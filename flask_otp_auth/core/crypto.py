@@ -44,6 +44,7 @@ class Keys:
     :ivar challenges: seal challenges, which callers hold.
     :ivar cookies: seal cookies of our own.
     :ivar links: seal links in messages.
+    :ivar test_identities: bind the codes of test identities.
     """
 
     tokens: tuple[bytes, ...]
@@ -54,6 +55,7 @@ class Keys:
     challenges: tuple[bytes, ...]
     cookies: tuple[bytes, ...]
     links: tuple[bytes, ...]
+    test_identities: tuple[bytes, ...]
 
     @classmethod
     def derive(cls, secrets: Sequence[bytes], issuer: str) -> "Keys":

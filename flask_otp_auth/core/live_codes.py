@@ -66,11 +66,18 @@ class Match:
     """A code that was right and has yet to be used.
 
     :ivar lane: the newest codes of its lane, which end with it.
+    :ivar is_fixed: whether it is that of a test identity, which is not used up.
     """
 
     code: SentCode
     long: bool
     lane: Sequence[SentCode]
+    is_fixed: bool = False
+
+    @classmethod
+    def fixed(cls, scope: Scope) -> "Match":
+        """Return the code of a test identity, of which nothing is stored."""
+        return cls(SentCode(scope, "", "", 0), True, (), is_fixed=True)
 
 
 class LiveCodes:

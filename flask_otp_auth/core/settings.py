@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ..errors import ConfigError
-from . import policy, validators
+from . import policy, test_identities, validators
+from .crypto import Keys
 from .keyset import SigningKey
-from .secret_keys import secret_faults
+from .secret_keys import secret_faults, secrets_of
+from .test_identities import IdentityLine
 from .validators import DAY, Limit
 
 PREFIX = "OTP_AUTH_"
@@ -136,6 +138,9 @@ class Settings:
         validators.command, "otp", "the name of the commands, as in `flask otp`; none: no commands"
     )
     openapi: bool = _setting(validators.flag, False, "whether `openapi.json` is served")
+    test_identities: tuple[IdentityLine, ...] = _setting(
+        test_identities.lines, (), "lines that `flask otp test-identity` has printed"
+    )
 
     @classmethod
     def load(cls, config: Mapping[str, Any], *, moving: bool = True, **defaults: Any) -> "Settings":
@@ -150,7 +155,10 @@ class Settings:
         good, faults = checked(given, PREFIX, {item.name: item for item in fields(cls)})
         settings = cls(**{**defaults, **good}).fitted(good)
         faults += settings._contradictions(moving) if not faults else []
-        faults += secret_faults(config)
+        if insecure := secret_faults(config):
+            raise ConfigError(*faults, *insecure)
+        keys = Keys.derive(secrets_of(config), settings.token_issuer)
+        faults += test_identities.line_faults(settings.test_identities, keys)
         if faults:
             raise ConfigError(*faults)
         return settings
@@ -270,7 +278,8 @@ def _suggestion(name: str, prefix: str, names: Mapping[str, str]) -> str:
 
 
 def _shown(name: str, value: object) -> str:
-    # A URI may hold a password and keys are secret, under whatever name they were given.
-    if name.endswith(("_URI", "_KEYS")) or re.search("://|-----BEGIN", str(value)):
+    # A URI may hold a password, keys are secret and identities somebody's, under whatever name they
+    # were given.
+    if name.endswith(("_URI", "_KEYS", "_IDENTITIES")) or re.search("://|-----BEGIN", str(value)):
         return ""
     return f", not {reprlib.repr(value)}"

@@ -83,7 +83,7 @@ def seconds(low: int, high: int) -> Check:
 def retries(value: object) -> tuple[int, ...]:
     """Check the delays before each retry."""
     fault = f"must be a list of at most {MOST_RETRIES} delays of 1 to 600 whole seconds each"
-    found = _items(value)
+    found = items(value)
     if found is None or len(found) > MOST_RETRIES:
         raise ValueError(fault)
     delays = tuple(map(_in_seconds, found))
@@ -209,7 +209,7 @@ def keys(value: object) -> tuple[SigningKey, ...]:
     """Check the keys that sign tokens."""
     found = _parsed(value)
     # The one key of an app whose environment has it.
-    pems = [found] if isinstance(found, str) and "-----BEGIN" in found else _items(found)
+    pems = [found] if isinstance(found, str) and "-----BEGIN" in found else items(found)
     if pems is None or not all(isinstance(pem, str) for pem in pems):
         raise ValueError("must be a list of keys as PEM texts, the newest last")
     keys, faults = [], []
@@ -236,7 +236,7 @@ def region(value: object) -> str | None:
 
 def regions(value: object) -> tuple[str, ...]:
     """Check a list of countries."""
-    found = _items(value)
+    found = items(value)
     if found is None or not all(map(_is_region, found)):
         raise ValueError(
             'must be a list of countries as ISO 3166 has them, such as ["DE", "GB"] (not "UK")'
@@ -246,7 +246,7 @@ def regions(value: object) -> tuple[str, ...]:
 
 def lines(value: object) -> tuple[str, ...]:
     """Check a list of kinds of telephone lines."""
-    found = _items(value)
+    found = items(value)
     if not found or not all(line in LINES for line in found):
         raise ValueError(f"must be a list of one or more of {', '.join(LINES)}")
     return tuple(found)
@@ -254,7 +254,7 @@ def lines(value: object) -> tuple[str, ...]:
 
 def session_keys(value: object) -> tuple[str, ...]:
     """Check the names of what a sign-in keeps of a session."""
-    found = _items(value)
+    found = items(value)
     if found is None or not all(isinstance(name, str) and name for name in found):
         raise ValueError('must be a list of keys of the session, such as ["basket"]')
     never = sorted(_NEVER_KEPT.intersection(found))
@@ -273,7 +273,7 @@ def _parsed(value: object) -> Any:
         return value
 
 
-def _items(value: object) -> Collection[Any] | None:
+def items(value: object) -> Collection[Any] | None:
     """Return the items of a list, or ``None`` if it is none."""
     found = _parsed(value)
     return found if isinstance(found, (list, tuple, set, frozenset)) else None

@@ -20,6 +20,7 @@ from ..core.jobs import Outbox, SendJob, Suppressed
 from ..core.lanes import Lanes, Turn
 from ..core.scopes import Scope
 from ..core.settings import Settings
+from ..core.test_identities import FixedCodes
 from ..errors import RateLimited
 
 
@@ -55,6 +56,7 @@ class Asker:
         outbox: Outbox,
         emit: Emit,
         gates: Sequence[Gate],
+        fixed_codes: FixedCodes,
     ) -> None:
         self._lanes = lanes
         self._challenges = challenges
@@ -62,6 +64,7 @@ class Asker:
         self._outbox = outbox
         self._emit = emit
         self._gates = gates
+        self._fixed_codes = fixed_codes
 
     def admit(self, scope: Scope, settings: Settings, caller: Caller) -> None:
         """Count a request against its address, then ask the app's gates.
@@ -98,7 +101,7 @@ class Asker:
         step_up: bool = False,
         link_to: str | None = None,
     ) -> Issued:
-        """Queue a job that sends a code, if one is due.
+        """Queue a job that sends a code, if one is due; to a test identity nothing is sent.
 
         :param is_refused: whether the caller is told in so many words that no code is sent; the
             job finds out by itself, and the app's notice counts as a code does.
@@ -113,7 +116,10 @@ class Asker:
         except BaseException:
             self._outbox.release()
             raise
-        self._outbox.submit(job)
+        if self._fixed_codes.has(scope):
+            self._outbox.release()
+        else:
+            self._outbox.submit(job)
         if job.suppressed and not (is_refused or settings.always_return_success):
             raise RateLimited(retry_after=self._lanes.seconds_until_turn(scope))
         return Issued(job.challenge, settings.ttl, settings.resend_interval)

@@ -21,6 +21,7 @@ from ..core.live_codes import LiveCodes
 from ..core.own_purposes import OwnPurposeRegistry, OwnPurposeSpec
 from ..core.secret_keys import secrets_of
 from ..core.settings import Settings
+from ..core.test_identities import FixedCodes
 from ..errors import ConfigError
 from ..flows.ask import Asker
 from ..flows.confirm import Confirmations
@@ -69,6 +70,7 @@ def build_state(
     breaker = Breaker(storages.codes, keys, budgets, emit)
     lanes = Lanes(storages.codes, keys, budgets, breaker)
     live_codes = LiveCodes(storages.codes, keys, lanes)
+    fixed_codes = FixedCodes(keys, settings.test_identities)
     challenges = Challenges(keys)
     credentials = Credentials(
         actors,
@@ -83,8 +85,8 @@ def build_state(
         actors, own_purposes, lanes, live_codes, Links(keys), budgets, breaker, emit
     )
     delivery = Delivery(app, settings, sender.settings_of, sender, emit, executor)
-    asker = Asker(lanes, challenges, budgets, delivery, emit, gates)
-    guesser = Guesser(lanes, live_codes, challenges, budgets, breaker, emit)
+    asker = Asker(lanes, challenges, budgets, delivery, emit, gates, fixed_codes)
+    guesser = Guesser(lanes, live_codes, fixed_codes, challenges, budgets, breaker, emit)
     storages.connect()
     return State(
         settings=settings,
@@ -102,6 +104,7 @@ def build_state(
         delivery=delivery,
         flow_cookies=FlowCookies(keys),
         page_parts=page_parts.checked(actors),
+        fixed_codes=fixed_codes,
     )
 
 

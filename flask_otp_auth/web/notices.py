@@ -1,11 +1,13 @@
 """What the log says of settings that are allowed and yet seldom meant."""
 
 import logging
+from collections.abc import Sequence
 
 from flask import Flask
 from flask.logging import has_level_handler
 
 from ..core.settings import PREFIX, Settings
+from ..core.test_identities import IdentityLine
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
@@ -21,6 +23,8 @@ def warn_of_settings(app: Flask, settings: Settings) -> None:
     """Warn of settings that only suit development; in debug, of settings that come too late."""
     if app.debug:
         _watch_changes(app)
+    if settings.test_identities:
+        _tell_of_test_identities(settings.test_identities)
     if app.debug or app.testing:
         return
     if settings.storage_uri.startswith("memory:"):
@@ -34,6 +38,14 @@ def warn_of_settings(app: Flask, settings: Settings) -> None:
             "of the same name with the same SECRET_KEY would take them; set it to a name that no "
             "other app has, such as its address", settings.token_issuer,
         )  # fmt: skip
+
+
+def _tell_of_test_identities(lines: Sequence[IdentityLine]) -> None:
+    ended = sum(line.has_ended for line in lines)
+    logger.warning(
+        "OTP_AUTH_TEST_IDENTITIES lets %d identities sign in with a fixed code, and has %d that "
+        "have ended; remove each as soon as its test is over", len(lines) - ended, ended
+    )  # fmt: skip
 
 
 def _watch_changes(app: Flask) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported 
     from ..core.crypto import KeyHasher
     from ..core.events import Emit
     from ..core.settings import Settings
+    from ..core.test_identities import FixedCodes
     from ..flows.confirm import Confirmations
     from ..flows.issue import CodeIssuer
     from ..flows.redeem import CodeRedeemer
@@ -50,6 +51,7 @@ class State:
     delivery: Delivery
     flow_cookies: FlowCookies
     page_parts: PageParts
+    fixed_codes: FixedCodes
 
     def forget(self) -> None:
         """Forget every code, window, budget and sign-in of an app on ``memory://``; for tests.

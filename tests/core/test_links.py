@@ -1,6 +1,7 @@
 """Links: a token belongs to one code, under the keys of links, and tells nothing of whose it is."""
 
 import itertools
+from dataclasses import fields, replace
 
 import pytest
 from engine import LOGIN, NEW, OLD
@@ -38,6 +39,14 @@ def test_it_belongs_to_one_code_of_one_scope() -> None:
     assert len(set(tokens)) == len(every)
     belongs = [links().belongs(tokens[0], *each) for each in every]
     assert belongs == [True] + [False] * (len(every) - 1)
+
+
+def test_it_is_made_with_the_keys_of_links_alone() -> None:
+    keys = Keys.derive([NEW], "shop")
+    uses = [field.name for field in fields(Keys)]
+    others = {use: Links(replace(keys, **{use: (b"another",)})).token(LOGIN, ID) for use in uses}
+    mine = links().token(LOGIN, ID)
+    assert [use for use in uses if others[use] != mine] == ["links"]
 
 
 def test_it_is_good_under_the_former_secret_key_and_no_other() -> None:

@@ -72,6 +72,7 @@ DEFAULTS = {
     "after_sign_out": "/",
     "cli": "otp",
     "openapi": False,
+    "test_identities": (),
 }
 
 
@@ -270,6 +271,7 @@ BAD: dict[str, list[Any]] = {
     "after_sign_out": NOT_PLACES,
     "cli": ["", "Otp", "one time", 7, True],
     "openapi": NOT_FLAGS,
+    "test_identities": [None, 7, "", "a line", ["a line"], [7], {"customer": "a line"}],
 }
 
 

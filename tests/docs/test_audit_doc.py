@@ -55,7 +55,10 @@ def test_its_command_prints_the_name_in_its_sample(app: Flask) -> None:
 def test_it_lists_every_event_and_what_is_beside_it(
     log: Path, make_app: Callable[..., Flask]
 ) -> None:
+    reviewer = "review@example.com"
+    line, code = make_app().extensions["otp_auth"].fixed_codes.new("customer", reviewer, 1)
     app = make_app(
+        OTP_AUTH_TEST_IDENTITIES=[str(line)],
         OTP_AUTH_GLOBAL_FAILURE_LIMIT="1/hour",
         OTP_AUTH_IP_VERIFY_LIMITS="4/hour",
         OTP_AUTH_VERIFY_LIMITS="2/day",
@@ -69,6 +72,7 @@ def test_it_lists_every_event_and_what_is_beside_it(
         api.pre_register(BOB)
         for _ in range(4):
             api.register(wrong(outbox.last.otp), BOB)
+    Api(app.test_client(), address="192.0.2.1").register(code, reviewer)
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE, re.MULTILINE)
     documented = {event: set(re.findall(r"`(\w+)`", beside)) for event, beside in rows}
     assert {line.pop("event"): set(line) for line in lines(log)} == documented

@@ -10,6 +10,7 @@ from fakes import ADA, BOB, Api, bearer, wrong
 from flask import Flask
 
 from flask_otp_auth import signals
+from flask_otp_auth.core.context import NO_CALLER
 from flask_otp_auth.testing import Outbox
 
 
@@ -35,6 +36,15 @@ def everything_once(watched: Watched) -> Iterator[tuple[str, str]]:
         yield "code", outbox.last.otp
         joining = api.finish(outbox.last.otp, BOB)
         yield "token", joining.get_json()["token"]
+        with app.app_context():
+            state, prefix = app.extensions["otp_auth"], "https://shop.example/link/"
+            held = state.issuer.start("customer", ADA, NO_CALLER, link_to=prefix).challenge
+            yield "challenge", held
+            yield "code", outbox.last.otp
+            link = str(outbox.last.link).removeprefix(prefix)
+            yield "link", link
+            state.redeemer.opens("customer", ADA, link)
+            yield "token", str(state.redeemer.follow("customer", ADA, link, held, NO_CALLER))
         api.pre_register()
         yield "code", outbox.last.otp
         registration = api.register(outbox.last.otp).get_json()["token"]
@@ -63,8 +73,10 @@ def everything_once(watched: Watched) -> Iterator[tuple[str, str]]:
         api.verify("123456" * 30)
 
 
-def deliver_badly(sender: Flask, otp: str, identifier: str, **_: Any) -> None:
+def deliver_badly(sender: Flask, otp: str, identifier: str, link: str | None, **_: Any) -> None:
     """Fail as mailers do: with all that they know in the text of the error."""
+    if link is not None:
+        raise OSError(f"404: {link.rpartition('/')[2]}")
     raise OSError(f"550 no mailbox for {identifier}: your code is {otp}")
 
 
@@ -149,7 +161,7 @@ def test_asvs_16_2_5_no_repr_holds_a_secret(watched: Watched, attack: Begin) -> 
     """OWASP ASVS 5.0, 16.2.5: whatever a debugger or an error tracker prints of our objects."""
     state = watched.app.extensions["otp_auth"]
     with Outbox(watched.app) as outbox, watched.app.app_context():
-        issued = watched.otp_auth.generate("customer", ADA)
+        issued = state.issuer.generate("customer", ADA, NO_CALLER, link_to="https://shop.example/")
         watched.otp_auth.pre_register("customer", BOB)
         message, other = outbox
         token = watched.otp_auth.verify("customer", ADA, message.otp)
@@ -162,6 +174,8 @@ def test_asvs_16_2_5_no_repr_holds_a_secret(watched: Watched, attack: Begin) -> 
     for one in (*objects, token):
         for secret in (*secrets, key):
             searching.tried(secret in repr(one))
+    assert message.link
+    searching.tried(message.link in repr(message))
     for one in (message, other):
         searching.tried(one.otp in repr(one))
     assert searching.failed(tries=150)

@@ -23,6 +23,7 @@ from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 from stores import until
 
 from flask_otp_auth import OTPAuth, signals
+from flask_otp_auth.core.context import NO_CALLER
 from flask_otp_auth.testing import Outbox
 
 
@@ -74,7 +75,7 @@ def watch() -> Iterator[Watch]:
 
 def scrubber() -> EventScrubber:
     """Return the scrubber of the manual."""
-    names = ["otp", "identifier", "challenge"]
+    names = ["otp", "identifier", "challenge", "link"]
     return EventScrubber(denylist=[*DEFAULT_DENYLIST, *names], recursive=True)
 
 
@@ -189,6 +190,64 @@ def test_asvs_16_2_5_a_delivery_that_is_tried_again_is_an_event_without_the_code
     assert recorder.of("delivery_failed")[0]["attempts"] == 2
     assert any("fail_badly" in text for text in events.texts)
     count(attack, "a delivery that is tried again", events, [tried[0]["otp"], ADA, challenge])
+
+
+PREFIX = "https://shop.example/auth/customer/link/"
+
+
+def ask_with_link(app: Flask) -> str:
+    """Ask for a code of Ada's with a link beside it, as a page does; return the challenge."""
+    issuer = app.extensions["otp_auth"].issuer
+    with app.app_context():
+        return str(issuer.start("customer", ADA, NO_CALLER, link_to=PREFIX).challenge)
+
+
+def fail_with_link(sender: Flask, identifier: str, link: str, **_: Any) -> None:
+    """Fail as mailers do, with what they were to send in the text of the error."""
+    raise OSError(f"550 {identifier} {link}")
+
+
+def test_asvs_16_2_5_a_handler_that_fails_with_a_link_is_an_event_without_it(
+    make_standing: Callable[..., Standing], customers: Customers, watch: Watch, attack: Begin
+) -> None:
+    """OWASP ASVS 5.0, 16.2.5: it would sign in whoever read it there, as the code would."""
+    shop = make_standing(customers, **TEN_DIGITS)
+    signals.otp_generated.connect(fail_with_link, shop.app)
+    recorder, events = SignalRecorder(shop.app), watch()
+    ask_with_link(shop.app)
+    shop.jobs.run()
+    (sent,) = recorder.of("otp_generated")
+    assert len(events.texts) == 1
+    assert "fail_with_link" in events.texts[0]
+    secrets = [sent["otp"], sent["link"], sent["link"].removeprefix(PREFIX), ADA]
+    count(attack, "a handler that fails with a link", events, secrets)
+
+
+def test_asvs_16_2_5_with_the_scrubber_a_link_that_could_not_be_followed_is_in_no_event(
+    make_app: Callable[..., Flask], watch: Watch, attack: Begin
+) -> None:
+    """OWASP ASVS 5.0, 16.2.5: claims of the app fail, so its code is not used up."""
+    table, otp_auth = Table(), OTPAuth()
+    otp_auth.add_actor_type("customer", table)
+    otp_auth.claims_loader(lambda actor_type, actor: table.claims())
+    app = make_app(otp_auth, **TEN_DIGITS, PROPAGATE_EXCEPTIONS=False)
+    events, redeemer = watch(event_scrubber=scrubber()), app.extensions["otp_auth"].redeemer
+
+    @app.post("/open")
+    def open_link() -> str:
+        return str(redeemer.follow("customer", ADA, held["token"], held["challenge"], NO_CALLER))
+
+    with Outbox(app) as outbox:
+        challenge = ask_with_link(app)
+    held = {"token": str(outbox.last.link).removeprefix(PREFIX), "challenge": challenge}
+    table.fails = "claims"
+    assert app.test_client().post("/open").status_code == 500
+    assert "redeem.py" in "".join(events.texts)
+    assert "[Filtered]" in "".join(events.texts)
+    secrets = [outbox.last.otp, str(outbox.last.link), held["token"], ADA, challenge]
+    count(attack, "a link that could not be followed, scrubbed", events, secrets)
+    table.fails = ""
+    assert app.test_client().post("/open").status_code == 200
 
 
 def test_asvs_16_2_5_with_the_scrubber_no_error_of_the_app_shows_what_was_entered(

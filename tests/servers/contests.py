@@ -33,6 +33,7 @@ from flask import Flask
 
 import flask_otp_auth
 from flask_otp_auth import InvalidOTP, OTPAuth, RequestError, Unauthorized, signals
+from flask_otp_auth.core.context import NO_CALLER
 from flask_otp_auth.testing import Outbox
 
 #: Seconds after which a worker that waits for the others gives up.
@@ -150,13 +151,15 @@ class Job:
     """One round: whose, and what the workers need for it.
 
     :ivar otp: a code, or a stranger's token.
-    :ivar token: a token, or the ids of sign-ins.
+    :ivar token: a token, the ids of sign-ins, or the end of a link.
+    :ivar challenge: what goes with a link.
     :ivar after: when the round may begin at the earliest, seconds since the epoch.
     """
 
     identifier: str
     otp: str = ""
     token: str = ""
+    challenge: str = ""
     after: float = 0.0
 
 
@@ -387,6 +390,14 @@ def login_code(shop: Shop, identifier: str) -> Job:
     return Job(identifier, outbox.last.otp)
 
 
+def code_with_link(shop: Shop, identifier: str) -> Job:
+    issuer = shop.app.extensions["otp_auth"].issuer
+    with shop.app.app_context(), Outbox(shop.app) as outbox:
+        issued = issuer.start("customer", identifier, NO_CALLER, link_to="https://shop.example/")
+    token = str(outbox.last.link).rpartition("/")[2]
+    return Job(identifier, outbox.last.otp, token, issued.challenge)
+
+
 def registration_code(shop: Shop, identifier: str) -> Job:
     with shop.app.app_context(), Outbox(shop.app) as outbox:
         shop.otp_auth.pre_register("customer", identifier)
@@ -427,6 +438,17 @@ def full_slots(shop: Shop, identifier: str) -> Job:
 def verify(shop: Shop, job: Job, seat: int = 0) -> str:
     with shop.app.app_context():
         shop.otp_auth.verify("customer", job.identifier, job.otp)
+    return "token"
+
+
+def finish_or_follow(shop: Shop, job: Job, seat: int) -> str:
+    """Use the code, or the link beside it: half of the workers do the one, half the other."""
+    with shop.app.app_context():
+        if seat % 2:
+            shop.otp_auth.finish("customer", job.identifier, job.otp)
+        else:
+            redeemer = shop.app.extensions["otp_auth"].redeemer
+            redeemer.follow("customer", job.identifier, job.token, job.challenge, NO_CALLER)
     return "token"
 
 
@@ -585,6 +607,7 @@ SHORT_WINDOW = 1
 
 CONTESTS = [
     Contest("one token per login code", login_code, verify, one_token),
+    Contest("one token per code and its link", code_with_link, finish_or_follow, one_token),
     Contest(
         "one token per registration code",
         registration_code,

@@ -23,6 +23,7 @@ from flask_otp_auth import (
 )
 from flask_otp_auth.testing import Outbox
 from flask_otp_auth.web.api import ROUTES
+from flask_otp_auth.web.context import current_caller
 
 MOST, MOST_IF_RIGHT = 5, 6
 
@@ -157,6 +158,23 @@ def add_views(app: Flask, otp_auth: OTPAuth, customers: Customers) -> None:
     def join() -> dict[str, str]:
         return {"token": otp_auth.complete(customers.add(BOB))}
 
+    # As the pages do.
+    state = app.extensions["otp_auth"]
+
+    @app.post("/ask-with-link/<who>")
+    def ask(who: str) -> dict[str, Any]:
+        issued = state.issuer.start("customer", who, current_caller(), link_to="https://a.example/")
+        return dict(issued.json())
+
+    @app.get("/opens/<who>/<link>")
+    def opens(who: str, link: str) -> dict[str, bool]:
+        return {"opens": state.redeemer.opens("customer", who, link)}
+
+    @app.post("/follow/<who>/<link>/<challenge>")
+    def follow(who: str, link: str, challenge: str) -> dict[str, str]:
+        token = state.redeemer.follow("customer", who, link, challenge, current_caller())
+        return {"token": token}
+
 
 # -- what is counted: each returns a request that is ready to be sent ---------------------
 
@@ -243,6 +261,22 @@ def door_code_of(identifier: str) -> Prepare:
         return partial(shop.api.finish, code, identifier)
 
     return prepare
+
+
+def link_of(identifier: str) -> Prepare:
+    def prepare(shop: Shop) -> Request:
+        asked = shop.call("POST", f"/ask-with-link/{identifier}").get_json()
+        shop.jobs.run()
+        link = str(shop.outbox.last.link).rpartition("/")[2]
+        return partial(shop.call, "POST", f"/follow/{identifier}/{link}/{asked['challenge']}")
+
+    return prepare
+
+
+def looked_at_link(shop: Shop) -> Request:
+    link_of(ADA)(shop)
+    link = str(shop.outbox.last.link).rpartition("/")[2]
+    return partial(shop.call, "GET", f"/opens/{ADA}/{link}")
 
 
 def with_token(method: str, path: str, **headers: str) -> Prepare:
@@ -339,6 +373,9 @@ CASES = [
     Case("authenticate", "login code", 200, 6, login_code_in_place_of_grace),
     Case("finish", "a member", 200, 6, door_code_of(ADA)),
     Case("finish", "somebody new", 200, 6, door_code_of(BOB)),
+    Case("/opens", "a link is looked at", 200, 1, looked_at_link),
+    Case("/follow", "a member", 200, 6, link_of(ADA)),
+    Case("/follow", "somebody new", 200, 5, link_of(BOB)),
     Case("refresh", "same device", 200, 2, with_token("POST", "/auth/token/refresh")),
     Case("refresh", "new device", 200, 3, with_token("POST", "/auth/token/refresh", **FIREFOX)),
     Case("refresh", "of a registration", 200, 5, refreshed_registration),
@@ -375,7 +412,7 @@ def test_every_route_stands_in_the_table() -> None:
 
 def test_no_request_has_more_than_the_design_allows() -> None:
     """But the one in a day that is right with the last guess, and makes codes long besides."""
-    right = {"verify", "register", "authenticate", "finish"}
+    right = {"verify", "register", "authenticate", "finish", "/follow"}
     beyond = [
         str(case)
         for case in CASES
