@@ -15,10 +15,10 @@ from .site import host_of, settings_of
 def sms(app: Flask, /, **signal: Any) -> str:
     """Return the SMS for a code, in the language of whoever asked.
 
-    It fits in one segment. Where it would not, the site's name loses words from its end, then goes;
-    at last there is the code alone. Only what a code confirms is never cut: a message that shows
-    more than a segment holds is longer. With ``SITE_URL`` the last line binds the code to the site
-    (WICG, origin-bound one-time codes).
+    It fits in one segment. Where it would not, the site's name loses up to half of its words, from
+    the end, then goes; at last there is the code alone. Only what a code confirms is never cut: a
+    message that shows more than a segment holds is longer. With ``SITE_URL`` the last line binds
+    the code to the site (WICG, origin-bound one-time codes).
 
     :param app: the app that sent the signal.
     :param signal: the arguments of ``otp_generated``, ``pre_register_otp_generated`` or
@@ -43,6 +43,6 @@ def sms(app: Flask, /, **signal: Any) -> str:
 def _spaces(site_name: str) -> Iterator[dict[str, Any]]:
     """Yield what a text has room for, the most first."""
     words = site_name.split()
-    for number in range(len(words), -1, -1):
+    for number in (*range(len(words), (len(words) - 1) // 2, -1), 0):
         yield {"site_name": " ".join(words[:number]), "is_brief": False}
     yield {"site_name": "", "is_brief": True}
