@@ -2,7 +2,12 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from email.utils import formataddr, parseaddr
+from email.charset import QP, Charset
+from email.header import Header
+from email.mime.multipart import MIMEMultipart
+from email.mime.nonmultipart import MIMENonMultipart
+from email.policy import compat32
+from email.utils import formataddr, formatdate, make_msgid, parseaddr
 from functools import partial
 from typing import Any
 
@@ -137,12 +142,17 @@ def _checked(state: State, only: Collection[str] | None) -> frozenset[str] | Non
 def _address(app: Flask) -> str:
     sender = app.config.get("MAIL_DEFAULT_SENDER") or ""
     address = sender[1] if isinstance(sender, tuple | list) else parseaddr(str(sender))[1]
-    if "@" not in address:
-        raise ConfigError(
-            "mail_codes() needs MAIL_DEFAULT_SENDER, the address that codes are sent from, such "
-            'as "post@shop.example"'
-        )
-    return str(address)
+    local, _, domain = address.rpartition("@")
+    try:
+        # Of other letters only a domain has an ASCII form (RFC 5891); idna is the codec's name.
+        if local.isascii() and local:
+            return f"{local}@{domain.encode('idna').decode()}"
+    except UnicodeError:
+        pass
+    raise ConfigError(
+        "mail_codes() needs MAIL_DEFAULT_SENDER, the address that codes are sent from, such as "
+        '"post@shop.example"'
+    )
 
 
 def _sender_of(mail: Any) -> Callable[[Email, str, str], None]:
@@ -160,16 +170,35 @@ def _sender_of(mail: Any) -> Callable[[Email, str, str], None]:
 def _by_flask_mail(mail: Any, message: Email, sender: str, to: str) -> None:
     from flask_mail import Message  # here: the app may have the other library
 
-    mail.send(
-        Message(
-            message.subject,
-            [to],
-            message.text,
-            message.html,
-            sender=sender,
-            extra_headers=dict(message.headers),
-        )
-    )
+    class Own(Message):
+        """A message that we write out: Flask-Mail drops the quotes of the sender's name."""
+
+        def as_bytes(self) -> bytes:
+            return _written(message, sender, to)
+
+    mail.send(Own(message.subject, [to], message.text, message.html, sender=sender))
+
+
+def _written(message: Email, sender: str, to: str) -> bytes:
+    """Return a message with its headers, as it goes over SMTP."""
+    utf8 = Charset("utf-8")
+    utf8.body_encoding = QP  # lines of any length fit, and all servers take it
+    made = MIMEMultipart("alternative")
+    for kind, text in (("plain", message.text), ("html", message.html)):
+        part = MIMENonMultipart("text", kind)
+        part.set_payload(text, utf8)
+        made.attach(part)
+    charset = None if message.subject.isascii() else "utf-8"
+    made["Subject"] = Header(message.subject, charset, header_name="Subject").encode()
+    made["From"], made["To"] = sender, to
+    made["Date"], made["Message-ID"] = formatdate(), make_msgid(domain=_domain(sender))
+    for name, value in message.headers.items():
+        made[name] = value
+    return made.as_bytes(policy=compat32.clone(linesep="\r\n"))
+
+
+def _domain(sender: str) -> str:
+    return parseaddr(sender)[1].rpartition("@")[2]
 
 
 def _by_flask_mailman(mail: Any, message: Email, sender: str, to: str) -> None:
