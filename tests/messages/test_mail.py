@@ -3,19 +3,16 @@
 import gc
 import threading
 from collections.abc import Callable, Iterator
-from email import message_from_bytes, policy
 from email.message import EmailMessage
-from queue import Queue
 from typing import Any
 from weakref import ref
 
 import flask_mail
 import flask_mailman
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from fakes import ADA, BOB, Api, Customers, sign_in
 from flask import Flask
+from mailbox_server import Mailbox
 from stores import PATIENCE, free_port, until
 
 from flask_otp_auth import ConfigError, OTPAuth
@@ -26,38 +23,11 @@ PHONE = "+4915123456789"
 MADE = {"flask-mail": flask_mail.Mail, "flask-mailman": flask_mailman.Mail}
 
 
-class Mailbox:
-    """A real SMTP server that keeps each mail.
-
-    :ivar release: what it waits for before it takes a mail.
-    """
-
-    def __init__(self) -> None:
-        self.mails: Queue[tuple[list[str], EmailMessage]] = Queue()
-        self.release = threading.Event()
-        self.release.set()
-        self.controller = Controller(self, hostname="127.0.0.1", port=free_port())
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - the library's own name
-        assert isinstance(envelope.content, bytes)
-        read = message_from_bytes(envelope.content, policy=policy.default)
-        self.mails.put((envelope.rcpt_tos, read))
-        return "250 taken"
-
-    def next(self) -> EmailMessage:
-        """Return the next mail, which is to its one receiver."""
-        receivers, mail = self.mails.get(timeout=PATIENCE)
-        assert receivers == [mail["To"]]
-        return mail
-
-
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
     """A real SMTP server."""
-    mailbox = Mailbox()
-    mailbox.controller.start()
-    yield mailbox
-    mailbox.controller.stop()
+    with Mailbox() as mailbox:
+        yield mailbox
 
 
 @pytest.fixture(params=MADE)
@@ -84,7 +54,7 @@ def configured(mailbox: Mailbox, **config: Any) -> Flask:
         TESTING=True,
         SECRET_KEY="a-secret-key-of-more-than-32-bytes-for-tests",
         MAIL_SERVER="127.0.0.1",
-        MAIL_PORT=mailbox.controller.port,
+        MAIL_PORT=mailbox.port,
         MAIL_BACKEND="smtp",
         MAIL_SUPPRESS_SEND=False,
         MAIL_DEFAULT_SENDER="post@shop.example",
@@ -166,7 +136,7 @@ def test_somebody_new_gets_a_code_and_a_member_a_notice(
     api.generate("eve@example.com")
     assert mailbox.next()["Subject"] == "There is no account at Ada's shop for this address"
     api.generate("eve@example.com")  # within the window: nothing
-    assert mailbox.mails.empty()
+    assert mailbox.is_empty()
 
 
 def test_a_confirmation_arrives_with_what_it_confirms(
@@ -208,7 +178,7 @@ def test_a_sign_in_waits_for_no_mail_server(
         api.generate(ADA)
         until(lambda: bool(outbox.messages), "the code")
     assert api.verify(outbox.last.otp).status_code == 200
-    assert mailbox.mails.empty()
+    assert mailbox.is_empty()
     has_answered.set()
     assert mailbox.next()["Subject"].startswith("A new device")
 
@@ -224,10 +194,10 @@ def test_only_some_actor_types(
     sign_in(app)
     Api(client).pre_register(ADA)
     Api(client).pre_register(BOB)
-    assert mailbox.mails.empty()
+    assert mailbox.is_empty()
     Api(client, actor_type="staff").generate(ADA)
     assert "is your code" in mailbox.next()["Subject"]
-    assert mailbox.mails.empty()
+    assert mailbox.is_empty()
 
 
 def test_two_calls_send_nothing_twice(mailbox: Mailbox, customers: Customers) -> None:
@@ -243,7 +213,7 @@ def test_two_calls_send_nothing_twice(mailbox: Mailbox, customers: Customers) ->
         otp_auth.purpose("contact").send(BOB)
     Api(app.test_client()).generate(ADA)
     assert [mailbox.next()["To"], mailbox.next()["To"]] == [BOB, ADA]
-    assert mailbox.mails.empty()
+    assert mailbox.is_empty()
 
 
 def test_a_phone_that_nobody_serves_is_logged_once(
@@ -263,7 +233,7 @@ def test_a_phone_that_nobody_serves_is_logged_once(
     assert "connect a handler to pre-register-otp-generated" in record.getMessage()
     api.generate(PHONE)  # unknown, so a notice: nobody is told
     assert len(caplog.records) == 1
-    assert mailbox.mails.empty()
+    assert mailbox.is_empty()
 
 
 @pytest.mark.parametrize("signal", ["otp-generated", "confirmation-otp-generated"])
