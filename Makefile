@@ -5,6 +5,7 @@
 #   make test ARGS=tests/web    a part of it, without the coverage floor
 #   make test-lowest            with the lowest versions that pyproject.toml allows
 #   make lint                   everything that reads the code without running it
+#   make messages               collects the texts that people read, and compiles their translations
 #   make bench                  the package beside a bare minimum; docs/performance.md has more
 #   make mutate                 which changes of the rules no test would notice
 #   make audit                  known vulnerabilities in what is installed
@@ -24,7 +25,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run test test-lowest lint bench mutate audit dist clean
+.PHONY: run test test-lowest lint messages bench mutate audit dist clean
 
 run: $(VENV)/.run
 	$(PY) example_app.py
@@ -49,6 +50,19 @@ lint: $(VENV)/.run $(VENV)/.lint
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH=. \
 	    pyright --verifytypes flask_otp_auth --ignoreexternal
 	$(PY) -m bandit --quiet --recursive --skip B105,B608 flask_otp_auth
+
+# Each new or changed text is then an empty one in the .po files: fill it in, and run this again.
+# The .mo files are committed, as a wheel and a fresh clone need them without a step between.
+TEXTS := flask_otp_auth/translations
+BABEL := $(VENV)/bin/pybabel --quiet
+messages: $(VENV)/.test
+	$(BABEL) extract --mapping-file pyproject.toml --output-file $(TEXTS)/otp_auth.pot \
+	    --add-location file --sort-by-file --width 100 --project flask-otp-auth --version 1 \
+	    --msgid-bugs-address= --header-comment '# All texts of flask-otp-auth that people read.' \
+	    flask_otp_auth
+	$(BABEL) update --domain otp_auth --input-file $(TEXTS)/otp_auth.pot --output-dir $(TEXTS) \
+	    --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 100
+	$(BABEL) compile --domain otp_auth --directory $(TEXTS)
 
 bench: $(VENV)/.test
 	$(PY) -m benchmarks.run $(ARGS)

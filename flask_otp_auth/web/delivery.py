@@ -21,7 +21,7 @@ from ..core.audit import Audit
 from ..core.jobs import SendJob
 from ..core.scopes import Scope
 from ..core.settings import Settings
-from .backlog import Step
+from .backlog import OTHERS, Step
 from .hosts import inline_policy
 from .job_runs import JobRunner, Manner, Sender
 from .queue import DeliveryQueue
@@ -109,6 +109,26 @@ class Delivery:
             # What is meant to end a thread is meant for another one than those of our queue.
             manner = Manner(enter, caught=BaseException, retries=self._retries)
             self._queue.submit(self._runner.first_step(job, manner))
+
+    def run_soon(self, name: str, action: Callable[[], object]) -> None:
+        """Run once, in an app context without the request, what no answer should wait for.
+
+        :param name: whose code it is, for the log.
+        :raises Unavailable: if there is no room in the queue.
+        """
+
+        def run() -> list[Step]:
+            with self._app.app_context():
+                action()
+            return []
+
+        step = Step(name, run, OTHERS)
+        if self._inline():
+            contextvars.Context().run(_run_all, step)
+        else:
+            # In this process even if there is an executor: what that is given must be a job.
+            self._queue.reserve()
+            self._queue.submit(step)
 
     def run_here(self, job: SendJob) -> None:
         """Run a job in this thread, to its end; in the app's context that is there, if it is."""

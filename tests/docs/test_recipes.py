@@ -3,8 +3,10 @@
 import importlib.util
 import json
 import re
+import subprocess
 import sys
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +17,9 @@ from urllib.parse import parse_qs
 import pytest
 import requests
 from fakes import ADA, BOB, SECRET, Api, bearer
-from launch import ROOT
+from launch import ROOT, environment
+from mailbox_server import Mailbox
+from stores import Storages
 from werkzeug.security import check_password_hash
 from werkzeug.test import TestResponse
 
@@ -96,8 +100,8 @@ def test_each_is_small_safe_to_copy_and_on_the_page(path: Path) -> None:
     assert len([line for line in text.splitlines() if line.strip()]) <= 60
     assert 'app.config["SECRET_KEY"] = os.environ["SECRET_KEY"]' in text
     handlers = re.findall(r"^def \w+\(sender.*", text, re.MULTILINE)
-    assert handlers
-    assert all(handler.endswith("**_):") for handler in handlers)
+    assert handlers or "    mail_codes(app, " in text
+    assert all(re.search(r"\*\*\w+\):$", handler) for handler in handlers)
     assert f"(recipes/{path.name})" in PAGE
 
 
@@ -331,3 +335,123 @@ def test_a_captcha_stands_before_each_code(
     assert len(recipe.outbox) == (status == 200)
     said = {"secret": ["our secret"], "response": [proof], "remoteip": ["127.0.0.1"]}
     assert captcha.asked == ([] if proof is None else [said])
+
+
+def test_codes_go_out_by_smtp_in_the_readers_language(
+    open_recipe: Callable[[str], Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Mailbox() as mailbox:
+        monkeypatch.setenv("SHOP_MAIL_SERVER", "127.0.0.1")
+        monkeypatch.setenv("SHOP_MAIL_PORT", str(mailbox.port))
+        recipe = open_recipe("mail_smtp")
+        recipe.client.post(
+            "/auth/customer/otp/start",
+            json={"identifier": "Ada@Bücher.example"},
+            headers={"Accept-Language": "fr-CA, fr;q=0.9"},
+        )
+        mail = mailbox.next()
+    otp = recipe.outbox.last.otp
+    assert mail["To"] == "ada@xn--bcher-kva.example"
+    (sender,) = mail["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == ("Zoë's shop", "post@shop.example")
+    assert mail["Subject"] == f"{otp} est votre code pour Zoë's shop"
+    assert mail.get_content_type() == "multipart/alternative"
+    for kind in ("plain", "html"):
+        part = mail.get_body((kind,))
+        assert part is not None
+        assert otp in part.get_content()
+
+
+class Provider:
+    """A local stand-in for a provider of SMS; it is out of order for the first message.
+
+    :ivar sent: the account, and what it was to send.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, dict[str, list[str]]]] = []
+        self.asked = 0
+        provider = self
+
+        class Answers(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                provider.asked += 1
+                if provider.asked > 1:
+                    account = b64decode(self.headers["Authorization"].split()[1]).decode()
+                    provider.sent.append((account, parse_qs(body.decode())))
+                self.send_response(201 if provider.asked > 1 else 500)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    """The stand-in."""
+    provider = Provider()
+    thread = threading.Thread(target=provider.server.serve_forever, args=(0.01,))
+    thread.start()
+    monkeypatch.setenv("TWILIO_URL", f"http://127.0.0.1:{provider.server.server_port}")
+    monkeypatch.setenv("TWILIO_ACCOUNT", "AC1")
+    monkeypatch.setenv("TWILIO_TOKEN", "a-token")
+    monkeypatch.setenv("TWILIO_FROM", "+4930123456")
+    yield provider
+    provider.server.shutdown()
+    thread.join()
+    provider.server.server_close()
+
+
+def test_codes_go_out_by_sms(
+    open_recipe: Callable[[str], Recipe], provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = open_recipe("sms")
+    recipe.api.start(PHONE)
+    assert "text_code raised HTTPError" in caplog.text
+    assert recipe.outbox.last.otp not in caplog.text
+    recipe.api.start(PHONE)  # as a failed delivery opens the window
+    otp = recipe.outbox.last.otp
+    text = f"{otp} is your code for {recipe.app.name}. Never tell it to anyone."
+    assert provider.sent == [
+        (
+            "AC1:a-token",
+            {
+                "To": [PHONE],
+                "From": ["+4930123456"],
+                "Body": [f"{text}\n@shop.example #{otp}"],
+            },
+        )
+    ]
+
+
+def test_rq_workers_send_codes_that_redis_never_sees(
+    open_recipe: Callable[[str], Recipe],
+    storages: Storages,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    server = storages["redis"]
+    monkeypatch.setenv("REDIS_URL", server.uri)
+    recipe = open_recipe("rq_worker")
+    assert recipe.api.start(BOB).status_code == 200
+    jobs = [job.data for job in recipe.code.RQExecutor.queue.get_jobs()]
+    assert len(jobs) == 1
+    environment_of_worker = environment(
+        SECRET_KEY=SECRET,
+        DATABASE_URL=f"sqlite:///{tmp_path}/rq_worker.sqlite3",
+        REDIS_URL=server.uri,
+    )
+    run = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", str(FOLDER / "rq_worker.py"), "worker", "--burst"],
+        env=environment_of_worker,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (otp,) = re.findall(rf"^To {BOB}: (\d{{6}}) is your code", run.stdout, re.MULTILINE)
+    assert (otp not in run.stderr, otp.encode() not in jobs[0]) == (True, True)
+    assert recipe.api.finish(otp, BOB).status_code == 200

@@ -949,6 +949,35 @@ class TestAsyncHandlers:
         assert isinstance(failure()["error"], RuntimeError)
 
 
+class TestWhatNoAnswerWaitsFor:
+    """A notice that a signal of the request asks for."""
+
+    def test_runs_after_the_answer_in_an_app_context(self, shop: Shop) -> None:
+        heard: list[object] = []
+        delivery = shop.delivery()
+        with shop.app.test_request_context():
+            delivery.run_soon(
+                "notice", lambda: heard.append((current_app.name, has_request_context()))
+            )
+        assert heard == []
+        assert shop.queue.run() == ["notice"]
+        assert heard == [("shop", False)]
+
+    def test_runs_in_the_request_where_all_does_but_without_it(self, shop: Shop) -> None:
+        heard: list[object] = []
+        delivery = shop.delivery(delivery="inline")
+        with shop.app.test_request_context():
+            delivery.run_soon("notice", lambda: heard.append(has_request_context()))
+        assert heard == [False]
+
+    def test_is_refused_where_there_is_no_room(self, shop: Shop) -> None:
+        delivery = shop.delivery()
+        for _ in range(3):
+            delivery.reserve()
+        with pytest.raises(Unavailable):
+            delivery.run_soon("notice", list)
+
+
 class TestSignalsOfTheRequest:
     """What the answer tells anyway is sent before it."""
 
