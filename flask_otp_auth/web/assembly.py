@@ -105,6 +105,7 @@ def build_state(
         flow_cookies=FlowCookies(keys),
         page_parts=page_parts.checked(actors),
         fixed_codes=fixed_codes,
+        breaker=breaker,
     )
 
 

@@ -10,7 +10,10 @@ from flask import current_app
 from ..errors import ConfigError
 
 if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported by init_app
+    from flask import Flask
+
     from ..core.actors import ActorRegistry
+    from ..core.breaker import Breaker
     from ..core.budgets import Budgets
     from ..core.challenges import Challenges
     from ..core.crypto import KeyHasher
@@ -52,6 +55,7 @@ class State:
     flow_cookies: FlowCookies
     page_parts: PageParts
     fixed_codes: FixedCodes
+    breaker: Breaker
 
     def forget(self) -> None:
         """Forget every code, window, budget and sign-in of an app on ``memory://``; for tests.
@@ -68,7 +72,15 @@ def current_state() -> State:
     :raises ConfigError: if the extension was not initialised with this app.
     :raises RuntimeError: outside of an app context.
     """
-    state = current_app.extensions.get(EXTENSION)
+    return state_of(current_app)
+
+
+def state_of(app: Flask) -> State:
+    """Return an app's state.
+
+    :raises ConfigError: if the extension was not initialised with this app.
+    """
+    state = app.extensions.get(EXTENSION)
     if state is None:
         raise ConfigError("the app has no OTPAuth: call otp_auth.init_app(app)")
     return cast(State, state)
