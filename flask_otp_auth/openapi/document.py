@@ -22,6 +22,8 @@ TAG: Json = {"name": "otp_auth", "description": "Sign-up and sign-in with one-ti
 
 _ARGUMENT = re.compile(r"<(?:[^<>]*:)?(\w+)>")
 
+_BY_OPERATION = {route.operation: route for route in ROUTES}
+
 
 class Document:
     """The parts of one app's document.
@@ -90,7 +92,7 @@ class Document:
         security: list[Json] = [{} if name is None else {name: []} for name in route.credentials]
         answer = self._answer(route)
         if route.leads_to:
-            answer["links"] = {route.leads_to: _link(route.leads_to, arguments)}
+            answer["links"] = {route.leads_to: _link(_BY_OPERATION[route.leads_to], arguments)}
         return {
             "operationId": route.operation,
             "tags": [TAG["name"]],
@@ -144,17 +146,20 @@ class Document:
         }
 
 
-def _link(operation: str, arguments: list[str]) -> Json:
-    """Return the link from a request for a code to the operation that takes the code.
+def _link(target: Route, arguments: list[str]) -> Json:
+    """Return the link to an operation that takes what another one's answer has.
 
-    :param arguments: what the paths of both have in them.
+    :param arguments: what the path of the other has in it.
     """
-    return {
-        "operationId": operation,
-        "description": "Send the code back, with the challenge.",
-        "parameters": {name: f"$request.path.{name}" for name in arguments},
-        "requestBody": {
+    link: Json = {"operationId": target.operation}
+    if target.body is None:
+        own = _ARGUMENT.findall(target.rule)
+        link["parameters"] = dict.fromkeys(own, "$response.body#/sign_ins/0/id")
+    else:
+        link["parameters"] = {}
+        link["requestBody"] = {
             "identifier": "$request.body#/identifier",
             "challenge": "$response.body#/challenge",
-        },
-    }
+        }
+    link["parameters"].update({name: f"$request.path.{name}" for name in arguments})
+    return link

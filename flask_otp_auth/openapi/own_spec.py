@@ -25,7 +25,7 @@ def add_to(spec: S, app: Flask, state: State) -> S:
 
     :raises ConfigError: if it is a document of Swagger 2.0.
     """
-    version = str(spec["openapi"] if isinstance(spec, dict) else spec.openapi_version)
+    version = str(spec.get("openapi", "2.0") if isinstance(spec, dict) else spec.openapi_version)
     if version.startswith("2."):
         raise ConfigError("document() needs a spec of OpenAPI 3, this one is of Swagger 2")
     document = Document(app, state, has_null=not version.startswith("3.0"))

@@ -114,7 +114,7 @@ def documentation(documented: Any) -> tuple[str, dict[str, str]]:
 
     Both in Markdown.
     """
-    text = _ROLE.sub(r"`\1`", inspect.getdoc(documented) or "")
+    text = _ROLE.sub(r"`\1`", inspect.cleandoc(documented.__doc__ or ""))
     told = {name: " ".join(found.split()) for name, found in _FIELD.findall(text)}
     return re.split(r"(?m)^:", text, maxsplit=1)[0].strip(), told
 

@@ -196,7 +196,7 @@ class Route:
     :ivar errors: what it may be refused with; a test holds it to that.
     :ivar body: the dataclass of the body; ``None`` where neither body nor media type count.
     :ivar credentials: what a request comes with, any one of these; ``None`` stands for nothing.
-    :ivar leads_to: the operation that the answer's challenge is for.
+    :ivar leads_to: the operation that takes what the answer has, a challenge or an id.
     :ivar cache: what caches may do with the answer.
     """
 
@@ -263,7 +263,10 @@ ROUTES = (
         (*_IDENTIFIED, ActorNotCreated), credentials=BEARER,
     ),
     Route("POST", "/token/revoke", revoke, "tokenRevoke", _IDENTIFIED, credentials=BEARER),
-    Route("GET", "/sign-ins", sign_ins, "signInsList", _IDENTIFIED, credentials=IDENTITY),
+    Route(
+        "GET", "/sign-ins", sign_ins, "signInsList",
+        _IDENTIFIED, credentials=IDENTITY, leads_to="signInsEnd",
+    ),
     Route(
         "DELETE", "/sign-ins", end_other_sign_ins, "signInsEndOthers",
         _IDENTIFIED, credentials=IDENTITY,
