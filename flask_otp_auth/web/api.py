@@ -293,4 +293,6 @@ def build_blueprint() -> Blueprint:
     blueprint.before_request(AddressNotice())
     blueprint.after_request(forbid_storing)
     blueprint.record(cover_prefix)
+    # APIFlask can't make its document beside a blueprint that has no such attribute.
+    blueprint.enable_openapi = False  # type: ignore[attr-defined]  # it is APIFlask's
     return blueprint
