@@ -146,6 +146,18 @@ def test_each_refusal_that_the_document_tells_of_happens(
     assert (route.operation, error.status, error.type) in shop.contract.seen
 
 
+@pytest.mark.parametrize("plain", [False, True], ids=["default", "plain-answers"])
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.operation)
+def test_no_refusal_is_missing_in_the_document(
+    make_watched: Callable[..., Watched], route: Route, plain: bool
+) -> None:
+    """Each route meets all that can go wrong; an answer that is not told of is an error."""
+    for provoke in PROVOKED.values():
+        shop = Shop(make_watched(OTP_AUTH_ALWAYS_RETURN_SUCCESS=not plain))
+        provoke(shop, route)
+        assert shop.contract.seen
+
+
 def test_each_success_that_the_document_tells_of_happens(
     make_app: Callable[..., Flask], customers: Customers
 ) -> None:
