@@ -10,6 +10,9 @@ from typing import Any
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+#: Where each type of error has a page of its own.
+PAGES = "https://flask-otp-auth.readthedocs.io/en/stable/errors/{type}.html"
+
 
 class OTPAuthError(Exception):
     """The base of every error that this package raises."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from flask import current_app
+from flask import Flask, current_app
 
 from ..errors import ConfigError
 
@@ -66,17 +66,8 @@ class State:
         self.budgets.forget()
 
 
-def current_state() -> State:
-    """Return the current app's state.
-
-    :raises ConfigError: if the extension was not initialised with this app.
-    :raises RuntimeError: outside of an app context.
-    """
-    return state_of(current_app)
-
-
 def state_of(app: Flask) -> State:
-    """Return an app's state.
+    """Return the state of an app.
 
     :raises ConfigError: if the extension was not initialised with this app.
     """
@@ -84,3 +75,12 @@ def state_of(app: Flask) -> State:
     if state is None:
         raise ConfigError("the app has no OTPAuth: call otp_auth.init_app(app)")
     return cast(State, state)
+
+
+def current_state() -> State:
+    """Return the current app's state.
+
+    :raises ConfigError: if the extension was not initialised with this app.
+    :raises RuntimeError: outside of an app context.
+    """
+    return state_of(current_app)
