@@ -10,19 +10,25 @@ from flask import Flask, current_app
 from ..errors import ConfigError
 
 if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported by init_app
+    from collections.abc import Mapping
+
     from flask import Flask
 
     from ..core.actors import ActorRegistry
     from ..core.breaker import Breaker
     from ..core.budgets import Budgets
     from ..core.challenges import Challenges
+    from ..core.checks import OwnCheck
     from ..core.crypto import KeyHasher
     from ..core.events import Emit
+    from ..core.notes import Notes
+    from ..core.own_purposes import OwnPurposeRegistry
     from ..core.settings import Settings
     from ..core.test_identities import FixedCodes
     from ..flows.confirm import Confirmations
     from ..flows.issue import CodeIssuer
     from ..flows.redeem import CodeRedeemer
+    from ..flows.support import Support
     from ..tokens.credentials import Credentials
     from .delivery import Delivery
     from .flow_cookies import FlowCookies
@@ -37,6 +43,7 @@ class State:
     """The parts of one app, put together by ``init_app``.
 
     :ivar moving: whether the windows of limits move.
+    :ivar checks: the app's own, by their names; may grow.
     """
 
     settings: Settings
@@ -56,6 +63,10 @@ class State:
     page_parts: PageParts
     fixed_codes: FixedCodes
     breaker: Breaker
+    own_purposes: OwnPurposeRegistry
+    notes: Notes
+    support: Support
+    checks: Mapping[str, OwnCheck]
 
     def forget(self) -> None:
         """Forget every code, window, budget and sign-in of an app on ``memory://``; for tests.
