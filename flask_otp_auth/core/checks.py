@@ -49,11 +49,11 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
     "handler-hangs": ("warning", "deliveries of a serving process had to wait, as handlers hung"),
 }  # fmt: skip
 
-#: The findings that a serving process leaves as notes, and how to mend them.
-NOTED: Mapping[str, str] = {
-    "proxy-not-trusted": "let ProxyFix trust exactly the proxies that you run",
-    "no-threads": "start the server with threads, or pass an executor= of your own",
-    "handler-hangs": "give whatever sends mail or SMS a time-out of a few seconds",
+#: The findings that a serving process leaves as notes: level, and how to mend them.
+NOTED: Mapping[str, tuple[Level, str]] = {
+    "proxy-not-trusted": ("error", "let ProxyFix trust exactly the proxies that you run"),
+    "no-threads": ("warning", "start the server with threads, or pass an executor= of your own"),
+    "handler-hangs": ("warning", "give what sends mail or SMS a time-out of a few seconds"),
 }
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")

@@ -58,4 +58,3 @@ class Notes:
 
     def _key(self, kind: str) -> str:
         return f"otp_auth:{{{self._hasher.digest('notes')}}}:{self._hasher.digest('note', kind)}"
-

@@ -141,7 +141,8 @@ class Support:
             codes=self._codes([lane.scope for lane in lanes]),
             windows=[window for purpose, mark in marks for window in _windows(purpose, mark)],
             budgets=[
-                self._allowance(*what, budget) for what, budget in _budgets(lanes, canonical).items()
+                self._allowance(*what, budget)
+                for what, budget in _budgets(lanes, canonical).items()
             ],
         )
 
@@ -219,6 +220,6 @@ def _windows(purpose: str, marks: LaneMarks) -> list[Window]:
 def _written(limit: Limit) -> str:
     """Return a limit as it stands in a configuration."""
     return ";".join(
-        f"{item.amount}/{'' if item.multiples == 1 else f'{item.multiples} '}{item.GRANULARITY.name}"
+        f"{item.amount}/{f'{item.multiples} '.removeprefix('1 ')}{item.GRANULARITY.name}"
         for item in limit
     )

@@ -27,7 +27,7 @@ _NEEDED: tuple[tuple[str, ...], ...] = (
 
 def redis_findings(client: Any) -> list[Finding]:
     """Look at a server through a client of redis-py or valkey-py."""
-    missing = [name for name in _refused(client)]
+    missing = list(_refused(client))
     info = {} if "INFO" in missing else _info(client)
     return [*_of_policy(info), *_of_durability(info), *_of_rights(missing)]
 

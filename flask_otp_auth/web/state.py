@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -75,6 +77,18 @@ class State:
         """
         self.storages.forget()
         self.budgets.forget()
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Make no file meanwhile; for commands that only look, in a process that serves nobody."""
+        with self.storages.looking():
+            self._forget_absent_limits()
+            yield
+            self._forget_absent_limits()
+
+    def _forget_absent_limits(self) -> None:
+        if self.storages.has_absent_limits:
+            self.budgets.forget()
 
 
 def state_of(app: Flask) -> State:
