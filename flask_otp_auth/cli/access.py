@@ -11,7 +11,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
-from ..errors import Unavailable
+from ..errors import ConfigError, Unavailable
 from ..web.state import current_state
 
 
@@ -44,8 +44,9 @@ def with_storage(*, looks: bool = False) -> Callable[[Callable[..., Any]], Calla
 def unreachable(error: Unavailable) -> str:
     """Return what is to be said where a storage, or the limiter's, doesn't answer."""
     cause = error.__cause__
-    # Its text may hold keys, a file's name or a password; that of a file that can't be trusted
-    # is our own.
+    if isinstance(cause, ConfigError):
+        return f"The storage can't be used: {'; '.join(cause.faults)}."
+    # A driver's text may hold keys or a password; that of a file that can't be trusted is ours.
     known = str(cause) if getattr(cause, "told", False) else type(cause or error).__name__
     return f"The storage can't be reached: {known}."
 

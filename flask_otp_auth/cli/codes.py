@@ -7,7 +7,14 @@ import click
 
 from .. import signals
 from ..core.purposes import DOOR, GRACE, LOGIN, REGISTRATION
-from ..errors import ActorNotCreated, DuplicateError, InvalidOTP, RequestError, Unavailable
+from ..errors import (
+    ActorNotCreated,
+    DuplicateError,
+    InvalidData,
+    InvalidOTP,
+    RequestError,
+    Unavailable,
+)
 from ..tokens.token import Token
 from ..web.context import current_caller
 from ..web.state import State
@@ -146,5 +153,7 @@ def _answer(
         except InvalidOTP:
             reason = heard[-1][1]["reason"]
             raise click.ClickException(f"Not right: {said(_REJECTED, reason)}.") from None
+        except InvalidData as error:
+            raise click.UsageError(error.message) from None
         except (ActorNotCreated, DuplicateError) as error:
             raise click.ClickException(f"Right, but there is no token: {error.message}") from None

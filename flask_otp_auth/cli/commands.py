@@ -84,13 +84,13 @@ def _plain(value: Any) -> object:
     return dataclasses.asdict(value)
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], indent: str = "") -> None:
     """Print a table of at most 80 columns; what is too long for the last one is cut."""
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo(_cut("  " + line.rstrip()))
+        click.echo(_cut(indent + line.rstrip()))
 
 
 def _cut(line: str) -> str:

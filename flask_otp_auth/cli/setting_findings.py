@@ -20,7 +20,7 @@ _GENERIC = frozenset(
 def setting_findings(state: State) -> Iterator[Finding]:
     """Look at the app's configuration."""
     yield from _secrets()
-    yield from _cookies()
+    yield from _cookies(state)
     yield from _issuer(state.settings)
     yield from _site(state)
     yield from _delivery(state.settings)
@@ -50,9 +50,9 @@ def _secrets() -> Iterator[Finding]:
             yield Finding("secret-default", "error", problem, ADVICE)
 
 
-def _cookies() -> Iterator[Finding]:
+def _cookies(state: State) -> Iterator[Finding]:
     config = current_app.config
-    if not (config["SESSION_COOKIE_SECURE"] or current_app.debug):
+    if not (config["SESSION_COOKIE_SECURE"] or state.debug):
         yield Finding(
             "cookie-insecure",
             "warning",

@@ -4,11 +4,9 @@ import os
 from collections.abc import Iterator
 
 from flask import current_app
-from limits.storage import MemoryStorage
 
 from ..core.checks import NOTED, Finding
 from ..errors import Unavailable
-from ..storage.memory import MemoryLimitStorage
 from ..storage.mounts import network_file_system
 from ..web.state import State
 from .access import unreachable
@@ -45,7 +43,8 @@ def _files(state: State) -> Iterator[Finding]:
 
 def _memory(state: State) -> Iterator[Finding]:
     workers = os.environ.get("WEB_CONCURRENCY", "").strip()
-    if not state.storages.in_memory or workers == "1" or current_app.debug or current_app.testing:
+    in_development = state.debug or current_app.testing
+    if not state.storages.in_memory or workers == "1" or in_development:
         return
     known = f"there are {workers} workers" if workers else "WEB_CONCURRENCY doesn't say 1"
     yield Finding(
@@ -70,10 +69,7 @@ def _notes(state: State) -> Iterator[Finding]:
 
 
 def _limits(state: State) -> Iterator[Finding]:
-    storages = state.storages
-    if not storages.counts_apart or storages.has_absent_limits:
-        return
-    if isinstance(state.budgets.storage, MemoryStorage | MemoryLimitStorage):
+    if state.storages.counts_in_memory_alone:
         yield Finding(
             "limits-elsewhere",
             "error",
@@ -81,3 +77,5 @@ def _limits(state: State) -> Iterator[Finding]:
             "anew, and a restart all of them",
             "leave limiter= out, or give it a storage that all workers share",
         )
+    elif not state.budgets.storage.check():
+        raise Unavailable

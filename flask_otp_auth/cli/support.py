@@ -51,7 +51,7 @@ def _print(found: Overview) -> None:
         rows = [
             (each.purpose, _ATTACKS[each.by], in_words(each.seconds_left)) for each in found.attacks
         ]
-        print_table(("purpose", "why", "for"), rows)
+        print_table(("purpose", "why", "for"), rows, "  ")
     else:
         click.echo("Doesn't count as attacked: new codes are short.")
     _print_codes(found)
@@ -65,21 +65,21 @@ def _print(found: Overview) -> None:
         )
         for each in found.budgets
     ]
-    print_table(("what", "purpose", "left", "room"), budgets)
+    print_table(("what", "purpose", "left", "room"), budgets, "  ")
 
 
 def _print_codes(found: Overview) -> None:
     click.echo("\nCodes that are good now:" if found.codes else "\nNo code is good now.")
     codes = [(each.purpose, _kind(each.long), in_words(each.seconds_left)) for each in found.codes]
     if codes:
-        print_table(("purpose", "kind", "for"), codes)
+        print_table(("purpose", "kind", "for"), codes, "  ")
     click.echo("\nThe next code is due:" if found.windows else "\nThe next code is due at once.")
     windows = [
         (each.purpose, _kind(each.long), f"in {in_words(each.seconds_left)}")
         for each in found.windows
     ]
     if windows:
-        print_table(("purpose", "kind", "when"), windows)
+        print_table(("purpose", "kind", "when"), windows, "  ")
 
 
 def _kind(long: bool) -> str:

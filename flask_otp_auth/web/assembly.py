@@ -98,6 +98,7 @@ def build_state(
     return State(
         settings=settings,
         moving=storages.moving,
+        debug=app.debug,
         actors=actors,
         storages=storages,
         budgets=budgets,

@@ -45,11 +45,14 @@ class State:
     """The parts of one app, put together by ``init_app``.
 
     :ivar moving: whether the windows of limits move.
+    :ivar debug: whether the app was in debug when this was made: the command line sets
+        ``app.debug`` anew.
     :ivar checks: the app's own, by their names; may grow.
     """
 
     settings: Settings
     moving: bool
+    debug: bool
     actors: ActorRegistry
     storages: Storages
     budgets: Budgets

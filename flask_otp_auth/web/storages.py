@@ -9,7 +9,7 @@ from functools import cached_property
 from cachelib import BaseCache
 from flask import Flask
 from flask_limiter import Limiter
-from limits.storage import MemcachedStorage, MovingWindowSupport
+from limits.storage import MemcachedStorage, MemoryStorage, MovingWindowSupport
 from limits.strategies import RateLimiter
 
 from ..core.settings import PREFIX, Settings
@@ -81,11 +81,12 @@ class Storages:
         return self._uri.startswith("memory:")
 
     @property
-    def counts_apart(self) -> bool:
-        """Whether limits are not kept where codes are."""
-        return self._limiter is not None or (
-            self._own_store is not None and self._own_limits is None
-        )
+    def counts_in_memory_alone(self) -> bool:
+        """Whether limits are kept in the memory of each process, and codes elsewhere."""
+        if self._limiter is not None:
+            return isinstance(self._limiter.storage, MemoryStorage)
+        apart = self._own_store is not None and self._own_limits is None
+        return apart and self._uri.startswith("memory:")
 
     @property
     def files(self) -> list[str]:
