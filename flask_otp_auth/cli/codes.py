@@ -7,6 +7,7 @@ import click
 
 from .. import signals
 from ..core.purposes import DOOR, GRACE, LOGIN, REGISTRATION
+from ..core.scopes import Scope
 from ..errors import (
     ActorNotCreated,
     DuplicateError,
@@ -73,6 +74,8 @@ def send(state: State, ctx: click.Context, actor_type: str, identifier: str, joi
     It is counted and audited as any, and never printed. Exit code 1 if none was sent.
     """
     _, canonical = known(state, actor_type, identifier)
+    if state.fixed_codes.has(Scope(actor_type, _purpose(join), canonical)):
+        raise click.ClickException("Nothing was sent: this is a test identity, which has its code.")
     signal = signals.pre_register_otp_generated if join else signals.otp_generated
     with hearing(signals.otp_suppressed, signals.delivery_failed) as heard:
         refused = _ask(state, actor_type, canonical, join=join)
@@ -137,8 +140,11 @@ def verify(state: State, actor_type: str, identifier: str, code: str | None, tok
     """
     _, canonical = known(state, actor_type, identifier)
     otp = code or click.prompt("Code", hide_input=True)
-    purpose, given = _answer(state, actor_type, canonical, otp, admit=token)
-    click.echo(f"Right: {_PURPOSES[purpose]} ({purpose}). It is used up.", err=token)
+    with hearing(signals.test_identity_used) as heard:
+        purpose, given = _answer(state, actor_type, canonical, otp, admit=token)
+    what = f"{_PURPOSES[purpose]} ({purpose}). It is used up"
+    what = "the code of a test identity, which stays good" if heard else what
+    click.echo(f"Right: {what}.", err=token)
     if given is not None:
         click.echo(given)
 

@@ -6,6 +6,7 @@ from flask import current_app
 
 from ..core import policy
 from ..core.checks import Finding
+from ..core.crypto import is_expired
 from ..core.secret_keys import ADVICE, published, secrets_of, short
 from ..core.settings import PREFIX, Settings
 from ..web.state import State
@@ -17,6 +18,10 @@ _GENERIC = frozenset(
 )  # fmt: skip
 
 
+#: Seconds after which a test identity is old.
+OLD = 30 * 86_400
+
+
 def setting_findings(state: State) -> Iterator[Finding]:
     """Look at the app's configuration."""
     yield from _secrets()
@@ -24,6 +29,7 @@ def setting_findings(state: State) -> Iterator[Finding]:
     yield from _issuer(state.settings)
     yield from _site(state)
     yield from _delivery(state.settings)
+    yield from _test_identities(state.settings)
     for whose, settings in _each(state):
         yield from _plain_answers(whose, settings)
         yield from _guess_chance(whose, settings, moving=state.moving)
@@ -101,6 +107,19 @@ def _delivery(settings: Settings) -> Iterator[Finding]:
             "OTP_AUTH_DELIVERY is inline, so the time of an answer tells who has an account",
             "leave it out, or pass an executor= of your own where no thread can run",
         )
+
+
+def _test_identities(settings: Settings) -> Iterator[Finding]:
+    for number, line in enumerate(settings.test_identities, 1):
+        what = f"number {number} of OTP_AUTH_TEST_IDENTITIES"
+        if line.has_ended:
+            problem = f"{what} has ended, so that its identifier is an ordinary one"
+            yield Finding("test-identity-expired", "error", problem, "remove it, or make a new one")
+        elif is_expired(line.begin.timestamp() + OLD):
+            problem = f"{what} is over 30 days old: whoever has its code signs in until it ends"
+            yield Finding(
+                "test-identity-old", "warning", problem, "remove it once it is not needed"
+            )
 
 
 def _plain_answers(whose: str, settings: Settings) -> Iterator[Finding]:

@@ -40,6 +40,8 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
     "identifier-enumerable": ("warning", "`OTP_AUTH_ALWAYS_RETURN_SUCCESS` is off"),
     "identifiers-not-canonical": ("warning", "rows of a `SQLAlchemyActorStore` whose identifiers "
                                   "are not canonical: how many, never which"),
+    "test-identity-old": ("warning", "a test identity is over 30 days old"),
+    "test-identity-expired": ("error", "a test identity has ended"),
     "guess-chance": ("warning", "a guesser's chance is more than half of "
                      "`OTP_AUTH_MAX_GUESS_CHANCE`"),
     "proxy-not-trusted": ("error", "a serving process has seen requests of a proxy that the app "

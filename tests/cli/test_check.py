@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -145,6 +146,21 @@ class TestSettings:
         findings = found(deploy(otp_auth))
         assert findings.keys() == {"pages-no-site-url", "identifier-enumerable"}
         assert "actor type clerk" in findings["identifier-enumerable"]["problem"]
+
+
+class TestTestIdentities:
+    @pytest.mark.parametrize(
+        ("days", "ids"),
+        [(29, set()), (31, {"test-identity-old"}), (61, {"test-identity-expired"})],
+    )
+    def test_are_for_a_while(
+        self, deploy: Make, clock: Traveller, days: int, ids: set[str]
+    ) -> None:
+        printed = run(deploy(), "test-identity", "customer", ADA, "--days", "60").output
+        clock.shift(timedelta(days=days))
+        findings = found(deploy(OTP_AUTH_TEST_IDENTITIES=[printed.splitlines()[1]]))
+        assert findings.keys() == ids
+        assert all(ADA not in each["problem"] for each in findings.values())
 
 
 class TestHandlers:

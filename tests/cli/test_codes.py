@@ -254,6 +254,25 @@ class TestVerifyForAToken:
         assert run(app, "verify", *LOGIN, outbox.last.otp, "--token").exit_code == 1
 
 
+class TestTestIdentity:
+    @pytest.fixture
+    def printed(self, shop: Flask) -> list[str]:
+        """What test-identity has printed: the line is the second, the code the last."""
+        return run(shop, "test-identity", "customer", ADA, "--days", "3").output.splitlines()
+
+    def test_is_sent_nothing(self, deploy: Make, mail: list[str], printed: list[str]) -> None:
+        ran = run(deploy(OTP_AUTH_TEST_IDENTITIES=[printed[1]]), "send", *LOGIN)
+        assert (ran.exit_code, mail) == (1, [])
+        assert "this is a test identity" in ran.output
+
+    def test_has_a_code_that_stays_good(self, deploy: Make, printed: list[str]) -> None:
+        app = deploy(OTP_AUTH_TEST_IDENTITIES=[printed[1]])
+        for _ in range(2):
+            ran = run(app, "verify", *LOGIN, printed[-1])
+            assert ran.exit_code == 0
+            assert "stays good" in ran.output
+
+
 def test_what_they_hear_they_hear_only_while_they_run(shop: Flask) -> None:
     run(shop, "send", *LOGIN)
     run(shop, "verify", *LOGIN, "000000")
