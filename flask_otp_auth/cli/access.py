@@ -46,9 +46,8 @@ def unreachable(error: Unavailable) -> str:
     cause = error.__cause__
     if isinstance(cause, ConfigError):
         return f"The storage can't be used: {'; '.join(cause.faults)}."
-    # A driver's text may hold keys or a password; that of a file that can't be trusted is ours.
-    known = str(cause) if getattr(cause, "told", False) else type(cause or error).__name__
-    return f"The storage can't be reached: {known}."
+    # Its text may hold keys or a password.
+    return f"The storage can't be reached: {type(cause or error).__name__}."
 
 
 def _refuse_as_root(path: str, *, looks: bool) -> None:

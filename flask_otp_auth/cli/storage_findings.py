@@ -21,12 +21,7 @@ def storage_findings(state: State) -> Iterator[Finding]:
         yield from _notes(state)
         yield from _limits(state)
     except Unavailable as error:
-        yield Finding(
-            "storage-unreachable",
-            "error",
-            unreachable(error),
-            "start it, or correct OTP_AUTH_STORAGE_URI; until then requests are answered 503",
-        )
+        yield _unreachable(unreachable(error))
 
 
 def _files(state: State) -> Iterator[Finding]:
@@ -78,4 +73,13 @@ def _limits(state: State) -> Iterator[Finding]:
             "leave limiter= out, or give it a storage that all workers share",
         )
     elif not state.budgets.storage.check():
-        raise Unavailable
+        yield _unreachable("The storage of the limits can't be reached.")
+
+
+def _unreachable(problem: str) -> Finding:
+    return Finding(
+        "storage-unreachable",
+        "error",
+        problem,
+        "start it, or correct its address; until then requests are answered 503",
+    )

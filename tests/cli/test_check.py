@@ -1,6 +1,6 @@
 """``flask otp check``: each finding has a deployment that makes it, and one that doesn't."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from flask_otp_auth.signals import confirmation_otp_generated, otp_generated
 from flask_otp_auth.sqlalchemy import SQLAlchemyActorStore
 from flask_otp_auth.storage import mounts
 from flask_otp_auth.storage.findings import Level
+from flask_otp_auth.web.queue import DeliveryQueue
 
 DEBUG = {"DEBUG": True}
 
@@ -321,6 +322,16 @@ class TestServers:
         finding = found(deploy(OTP_AUTH_STORAGE_URI="redis://127.0.0.1:1"))["storage-unreachable"]
         assert finding["problem"] == "The storage can't be reached: ConnectionError."
 
+    def test_of_limits_that_do_not_answer(self, deploy: Make, customers: Customers) -> None:
+        limiter = Limiter(
+            get_remote_address, storage_uri="redis://127.0.0.1:1", strategy="moving-window"
+        )
+        limiter.init_app(Flask("shop"))
+        otp_auth = OTPAuth(limiter=limiter)
+        otp_auth.add_actor_type("customer", customers)
+        finding = found(deploy(otp_auth))["storage-unreachable"]
+        assert finding["problem"] == "The storage of the limits can't be reached."
+
     def test_redis_as_it_comes(self, deploy: Make, tmp_path: Path) -> None:
         with Redis(tmp_path / "redis") as server:
             app = deploy(OTP_AUTH_STORAGE_URI=server.uri)
@@ -469,10 +480,19 @@ class TestNotes:
         assert len(mail) == 1
         assert "K_SERVICE is set" in found(other)["no-threads"]["problem"]
 
-    def test_of_handlers_that_hang(self, deploy: Make) -> None:
-        serving, other = deploy(), deploy()
-        serving.extensions["otp_auth"].notes.leave("handler-hangs", "app.mail has been running")
-        assert found(other)["handler-hangs"]["problem"].endswith("app.mail has been running")
+    def test_of_handlers_that_hang(self, deploy: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        reports = []
+
+        class Queue(DeliveryQueue):
+            def __init__(self, *, report: Callable[[str], None]) -> None:
+                super().__init__()
+                reports.append(report)
+
+        monkeypatch.setattr("flask_otp_auth.web.delivery.DeliveryQueue", Queue)
+        deploy()
+        reports[0]("app.mail has been running for 12 s")
+        problem = found(deploy())["handler-hangs"]["problem"]
+        assert problem.endswith("app.mail has been running for 12 s")
 
 
 def test_every_finding_is_known_and_has_its_level(

@@ -145,6 +145,14 @@ class TestInspect:
         assert run(shop, "inspect", *WHO).exit_code == 0
         assert list(tmp_path.iterdir()) == []
 
+    def test_names_a_file_that_can_not_be_trusted(self, shop: Flask, tmp_path: Any) -> None:
+        file = tmp_path / "otp_auth.sqlite3"
+        file.touch()
+        file.chmod(0o666)
+        ran = run(shop, "inspect", *WHO)
+        assert ran.exit_code == 1
+        assert f"others may write to {file}" in ran.output
+
     def test_needs_the_storage(self, watched: Watched) -> None:
         watched.store.reachable = False
         assert run(watched.app, "inspect", *WHO).exit_code == 1
