@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from flask_limiter import Limiter
 
     from .core.actors import ActorStore, ActorTypeSpec, SignUp
+    from .core.checks import Check, OwnCheck
     from .core.gates import Asked, Gate
     from .core.identifiers import IdentifierSpec
     from .core.own_purposes import OwnPurposeSpec
     from .storage.base import Store
+    from .storage.findings import Level
     from .tokens.drafts import ClaimsLoader
     from .web.delivery import Executor
 
@@ -70,6 +72,7 @@ class OTPAuth(FlowCalls):
         self._purposes: dict[str, OwnPurposeSpec] = {}
         self._page_parts = PageParts()
         self._apps: WeakSet[Flask] = WeakSet()  # for document() alone, and only if there is one
+        self._checks: dict[str, OwnCheck] = {}
         if app is not None:
             self.init_app(app)
 
@@ -168,6 +171,24 @@ class OTPAuth(FlowCalls):
         )
         return Purpose(name)
 
+    def check(self, name: str, *, level: Level = "warning") -> Callable[[Check], Check]:
+        """Register a check of the app's own for ``flask otp check``.
+
+        The function takes the app, and returns what is wrong and how to mend it, or ``None``. A
+        name that is registered again replaces the former.
+
+        :param name: the id of what it finds: letters, digits and ``-``.
+        :param level: ``error``, ``warning`` or ``info``.
+        :raises ConfigError: if the name is one of our own, or no name.
+        """
+        from .core.checks import OwnCheck
+
+        def register(function: Check) -> Check:
+            self._checks[name] = OwnCheck.build(name, function, level)
+            return function
+
+        return register
+
     @property
     def actor_types(self) -> tuple[str, ...]:
         """The names of the registered actor types."""
@@ -202,6 +223,7 @@ class OTPAuth(FlowCalls):
             self._gates,
             self._purposes,
             self._page_parts,
+            self._checks,
             cache=self._cache,
             limiter=self._limiter,
             executor=self._executor,

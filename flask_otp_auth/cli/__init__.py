@@ -4,10 +4,22 @@ from flask.cli import AppGroup
 
 from .audit import audit_id
 from .openapi import print_openapi
+from .check import check
+from .codes import send, verify
 from .policy import print_policy
+from .sign_ins import revoke, sign_ins
+from .support import inspect, unlock
 from .test_identity import test_identity
 
 otp: AppGroup = AppGroup("otp", help="One-time codes: policy, audit, OpenAPI.")
+otp: AppGroup = AppGroup("otp", help="One-time codes: look, send, mend.")
+otp.add_command(check)
+otp.add_command(send)
+otp.add_command(verify)
+otp.add_command(inspect)
+otp.add_command(unlock)
+otp.add_command(sign_ins)
+otp.add_command(revoke)
 otp.add_command(print_policy)
 otp.add_command(audit_id)
 otp.add_command(test_identity)

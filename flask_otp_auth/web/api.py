@@ -283,6 +283,10 @@ ROUTES = (
 )  # fmt: skip
 
 
+def _leave_note(kind: str, text: str) -> None:
+    current_state().notes.leave(kind, text)
+
+
 def build_blueprint() -> Blueprint:
     """Return a new blueprint with every route of the API."""
     blueprint = Blueprint("otp_auth", __name__, template_folder="../pages/templates")
@@ -290,7 +294,7 @@ def build_blueprint() -> Blueprint:
         blueprint.add_url_rule(route.rule, route.endpoint, route.answer, methods=[route.method])
     blueprint.register_error_handler(RequestError, render_error)
     blueprint.register_error_handler(RateLimitExceeded, render_limit_of_app)
-    blueprint.before_request(AddressNotice())
+    blueprint.before_request(AddressNotice(_leave_note))
     blueprint.after_request(forbid_storing)
     blueprint.record(cover_prefix)
     # APIFlask can't make its document beside a blueprint that has no such attribute.
