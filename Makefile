@@ -11,6 +11,7 @@
 #   make audit                  known vulnerabilities in what is installed
 #   make upgrade-test           the last tagged version and this one at once, on one storage
 #   make dist                   the sdist and the wheel, in dist/, checked
+#   make smoke                  that wheel, alone in a clean environment
 #   make clean                  away with all of it
 
 PYTHON ?= python3
@@ -26,7 +27,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run test test-lowest lint messages bench mutate audit upgrade-test dist clean
+.PHONY: run test test-lowest lint messages bench mutate audit upgrade-test dist smoke clean
 
 run: $(VENV)/.run
 	$(PY) example_app.py
@@ -96,10 +97,17 @@ upgrade-test: $(VENV)/.test
 # in place of today's, who builds the same commit gets the same wheel.
 dist: $(VENV)/.release
 	rm -rf build dist
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m build --outdir dist . >/dev/null
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct || date +%s) $(PY) -m build --outdir dist . >/dev/null
 	$(PY) .ci/contents.py dist
 	$(VENV)/bin/check-wheel-contents dist/*.whl
 	$(PY) -m twine check --strict dist/*
+
+# -I: the source tree is not on the path.
+smoke:
+	rm -rf $(VENV)/smoke
+	$(PYTHON) -m venv $(VENV)/smoke
+	$(VENV)/smoke/bin/python -m pip --disable-pip-version-check install -qq dist/*.whl
+	$(VENV)/smoke/bin/python -I -W error .ci/smoke.py
 
 clean:
 	rm -rf $(VENV) build dist mutants *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache \
