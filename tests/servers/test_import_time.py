@@ -38,5 +38,5 @@ def test_drivers_and_other_extras_are_imported_only_when_used():
 
 
 def test_what_only_some_apps_use_is_imported_only_when_used():
-    unused = {"cli", "login", "pages", "sqlalchemy", "testing"}
+    unused = {"cli", "console", "login", "mail", "messages", "pages", "sqlalchemy", "testing"}
     assert not {f"flask_otp_auth.{name}" for name in unused} & set(imported())
