@@ -145,9 +145,9 @@ class Visit:
 
     def after_sign_in(self) -> str:
         """Return where to go after the sign-in."""
-        return self.flow.next or destination(
-            "OTP_AUTH_AFTER_SIGN_IN", self.actor_type.settings.after_sign_in
-        )
+        place = self.actor_type.settings.after_sign_in
+        fallback = destination("OTP_AUTH_AFTER_SIGN_IN", place)  # even if unused: a fault shows
+        return self.flow.next or fallback
 
     def after_sign_out(self) -> str:
         """Return where to go after the sign-out."""
