@@ -6,9 +6,7 @@ from flask import Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 
 from . import static_files, views
-
-#: Bytes that the body of a page may have at most.
-MAX_BODY = 65_536
+from .visits import MAX_BODY
 
 _BOTH = ("GET", "POST")
 
@@ -66,13 +64,13 @@ def _prepare(endpoint: str | None, values: dict[str, Any] | None) -> None:
     """Get ready for a request, before the app's own functions that run before each request."""
     if _endpoint() not in PAGES:
         return
-    limit = request.max_content_length
-    request.max_content_length = MAX_BODY if limit is None else min(limit, MAX_BODY)
+    # One byte more, as Werkzeug truncates a chunked body at its limit without an error.
+    request.max_content_length = min(request.max_content_length or MAX_BODY, MAX_BODY) + 1
     # Flask-WTF would look for a token of its own in our forms, and over TLS for a Referer, which
     # our pages forbid. They have tokens that are bound more closely.
-    csrf = current_app.extensions.get("csrf")
-    if csrf is not None:
-        csrf.exempt(show_page)
+    exempt = getattr(current_app.extensions.get("csrf"), "exempt", None)
+    if exempt is not None:
+        exempt(show_page)
 
 
 def _harden(response: Response) -> Response:

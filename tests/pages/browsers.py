@@ -69,13 +69,18 @@ class Browser:
     """
 
     def __init__(
-        self, app: Flask, prefix: str = "/auth/customer", *, base: str = "", address: str = "::1"
+        self,
+        app: Flask,
+        prefix: str = "/auth/customer",
+        *,
+        base: str = "",
+        base_url: str = "http://localhost",
     ) -> None:
         self.app = app
         self.client: FlaskClient = app.test_client()
         self.prefix = prefix
         self.base = base
-        self.address = address
+        self.base_url = base_url
         self.answer: TestResponse
 
     @property
@@ -105,8 +110,10 @@ class Browser:
     def open(self, page: str, **options: Any) -> TestResponse:
         """Send any request to a page."""
         path = page.removeprefix(self.base) if page.startswith("/") else f"{self.prefix}/{page}"
-        environ = {"REMOTE_ADDR": self.address, "SCRIPT_NAME": self.base}
-        self.answer = self.client.open(path, environ_overrides=environ, **options)
+        environ = {"SCRIPT_NAME": self.base}
+        self.answer = self.client.open(
+            path, base_url=self.base_url, environ_overrides=environ, **options
+        )
         return self.answer
 
     def fill_in(self, number: int = 0, /, **fields: str) -> dict[str, str]:
