@@ -9,6 +9,7 @@
 #   make bench                  the package beside a bare minimum; docs/performance.md has more
 #   make mutate                 which changes of the rules no test would notice
 #   make audit                  known vulnerabilities in what is installed
+#   make docs                   the documentation's site, in build/docs
 #   make dist                   the wheel, in dist/
 #   make clean                  away with all of it
 
@@ -25,12 +26,12 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run test test-lowest lint messages bench mutate audit dist clean
+.PHONY: run test test-lowest lint docs messages bench mutate audit dist clean
 
 run: $(VENV)/.run
 	$(PY) example_app.py
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.docs
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered \
 	    $(if $(ARGS),--cov-fail-under=0 $(ARGS))
 
@@ -63,6 +64,10 @@ messages: $(VENV)/.test
 	$(BABEL) update --domain otp_auth --input-file $(TEXTS)/otp_auth.pot --output-dir $(TEXTS) \
 	    --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 100
 	$(BABEL) compile --domain otp_auth --directory $(TEXTS)
+
+# A warning is an error, and so is a link, a name or an anchor that leads nowhere. No network.
+docs: $(VENV)/.docs
+	$(PY) -m sphinx -E -W --keep-going -n -q -d build/doctrees docs build/docs
 
 bench: $(VENV)/.test
 	$(PY) -m benchmarks.run $(ARGS)
@@ -122,6 +127,10 @@ $(LOWEST)/.ready: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.lint: $(VENV)/.pip pyproject.toml
 	$(PIP) --group lint
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(PIP) --group docs
 	touch $@
 
 $(VENV)/.mutate: $(VENV)/.pip pyproject.toml
