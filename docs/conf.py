@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 project = "flask-otp-auth"
 author = "The flask-otp-auth authors"
-copyright = f"2026, {author}"  # noqa: A001 - Sphinx's name
+copyright = f"2026, {author}"
 release = version = installed("flask-otp-auth")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click"]

@@ -1,10 +1,15 @@
 """What tests of the documentation share: its pages, their blocks of code, the errors."""
 
+import importlib.util
+import json
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import pytest
 from launch import ROOT
 
 from flask_otp_auth.errors import InvalidIdentifier, RequestError
@@ -44,6 +49,17 @@ class Block:
         return [(line, printed.strip()) for line, _, printed in parts]
 
 
+def assert_is_like(output: str, expected: str) -> None:
+    """Compare what was printed with what a page says, in which "…" stands for any text."""
+    if not expected:
+        assert output == ""
+        return
+    printed, promised = json.loads(output), json.loads(expected)
+    assert printed.keys() == promised.keys()
+    for name, value in promised.items():
+        assert printed[name] == value or value == "…"
+
+
 def pages() -> list[Path]:
     """Return every page of the documentation."""
     return sorted(DOCS.rglob("*.md"))
@@ -65,3 +81,15 @@ def errors_by_type() -> dict[str, type[RequestError]]:
     found = {error.type: error for error in RequestError.__subclasses__()}
     assert issubclass(InvalidIdentifier, found["invalid_data"])
     return found
+
+
+def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import a file of the documentation, as a module of this test's own."""
+    name = f"docs_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module

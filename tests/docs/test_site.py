@@ -18,9 +18,7 @@ from pages import errors_by_type
 pytest.importorskip("furo", reason="the group docs is not installed, as in make test-lowest")
 
 #: What a browser fetches by itself, by the attribute that names it.
-FETCHED = {
-    "script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "object": "data",
-}  # fmt: skip
+FETCHED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 
 
 class Page(HTMLParser):
