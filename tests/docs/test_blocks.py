@@ -48,7 +48,9 @@ PROGRAMS = {
 }  # fmt: skip
 
 #: Where a command begins in a line: at its start, after assignments, in a pipe.
-_COMMAND = re.compile(r"(?:^(?:[A-Z_]+=(?:\$\(.*\)|[^$ ]\S*) )*|\$\(|\| |&& )([a-z][\w()-]*)")
+_COMMAND = re.compile(
+    r"(?:^(?:[A-Z_]+=(?:\$\(.*\)|[^$ ]\S*) )*|\$\(|\| |&& )([a-z][\w-]*(?:\(\))?)"
+)
 
 BLOCKS = [
     pytest.param(block, id=f"{name_of(page)}-{number}")
@@ -157,6 +159,12 @@ def test_every_setting_and_signal_that_a_page_names_is_one(page: Path) -> None:
     assert settings >= set(re.findall(r"OTP_AUTH_\w+\w", page.read_text()))
     for name in re.findall(r"`(\w+)\.connect", page.read_text()):
         assert hasattr(signals, name)
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    for path in re.findall(r"`((?:tests|flask_otp_auth|docs)/[\w./]+)`", page.read_text()):
+        assert (ROOT / path).exists(), path
 
 
 @pytest.mark.parametrize(
