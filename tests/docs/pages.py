@@ -6,6 +6,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 from types import ModuleType
 from typing import Any
 
@@ -72,7 +73,7 @@ def name_of(page: Path) -> str:
 
 def blocks_of(page: Path, language: str | None = None) -> list[Block]:
     """Return a page's blocks of code, in one language or in all."""
-    found = [Block(language, code) for _, language, code in _FENCE.findall(page.read_text())]
+    found = [Block(language, dedent(code)) for _, language, code in _FENCE.findall(page.read_text())]
     return [block for block in found if language in (None, block.language)]
 
 

@@ -7,22 +7,20 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
-from fakes import ADA, BOB, SECRET, Api, bearer
+from fakes import ADA, BOB, SECRET, Api, Customers, bearer
 from flask import Flask
 from launch import ROOT, Server, environment
-from pages import DOCS, load
+from pages import DOCS, blocks_of, load
 from smtp import Mailbox
-from stores import PATIENCE, Storages, free_port, installed
+from stores import PATIENCE, free_port, installed
 
+from flask_otp_auth import OTPAuth
 from flask_otp_auth.errors import RequestError
 from flask_otp_auth.testing import Outbox
 
@@ -101,71 +99,7 @@ def test_codes_are_mailed(start: Callable[..., App]) -> None:
         assert mailbox.next()["Subject"] == "You have an account"
 
 
-@pytest.fixture
-def sms_provider() -> Iterator[SimpleNamespace]:
-    """A stand-in for a provider of SMS: its ``url``, what it was ``asked``, how it ``answers``."""
-    provider = SimpleNamespace(asked=[], answers=201)
-
-    class Answers(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            provider.asked.append((self.headers["Authorization"], parse_qs(body)))
-            self.send_response(provider.answers)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    provider.url = f"http://127.0.0.1:{server.server_port}/messages"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield provider
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_codes_are_texted(start: Callable[..., App], sms_provider: SimpleNamespace) -> None:
-    shop = start("sms", SMS_URL=sms_provider.url, SMS_ACCOUNT="shop", SMS_TOKEN="secret")
-    shop.code.customers[PHONE] = SimpleNamespace(id="1")
-    assert shop.api.generate("0151 23456789").status_code == 200
-    authorization, form = sms_provider.asked.pop()
-    assert authorization.startswith("Basic ")
-    assert form["To"] == [PHONE]
-    first, *_, last = form["Body"][0].splitlines()
-    assert first.startswith(f"{shop.outbox.last.otp} is your code")
-    assert last == f"@shop.example #{shop.outbox.last.otp}"
-    shop.api.pre_register("+33612345678")
-    assert not sms_provider.asked
-    assert shop.outbox.suppressed[-1].reason == "country_not_allowed"
-
-
-def test_a_text_that_the_provider_refuses_is_a_failed_delivery(
-    start: Callable[..., App], sms_provider: SimpleNamespace
-) -> None:
-    shop = start("sms", SMS_URL=sms_provider.url, SMS_ACCOUNT="shop", SMS_TOKEN="secret")
-    sms_provider.answers = 500
-    answer = shop.api.pre_register(PHONE)
-    assert answer.status_code == 200  # which tells nobody
-    assert len(sms_provider.asked) == 1
-
-
 # -- queues -------------------------------------------------------------------------------
-
-
-def test_rq_sends_the_codes(
-    start: Callable[..., App], storages: Storages, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shop = start("rq_queue", REDIS_URL=storages["redis"].uri)
-    shop.app.testing = False
-    shop.api.start(BOB)
-    assert "is your code" not in capsys.readouterr().out
-    jobs = shop.code.queue.jobs
-    assert len(jobs) == 1
-    assert not re.search(rb"\b\d{6}\b", pickle.dumps(jobs[0].args[:2]))
-    shop.code.work(burst=True)
-    assert f"To {BOB}: " in capsys.readouterr().out
 
 
 def test_celery_sends_the_codes(
@@ -294,6 +228,27 @@ def test_a_shop_of_medusa_works_as_before(start: Callable[..., App]) -> None:
     assert made.get_json()["customer"]["email"] == BOB
     assert shop.client.post("/store/customers", headers=headers).status_code == 409
     assert shop.api.authenticate(otp).status_code == 200
+
+
+# -- an app store's review ------------------------------------------------------------------
+
+
+def test_a_reviewer_signs_in_by_the_page_s_own_line(make_app: Callable[..., Flask]) -> None:
+    (block,) = blocks_of(DOCS / "howto" / "app_store_review.md", "console")
+    command = block.code.split("otp ", 1)[1].split()
+    printed = make_app().test_cli_runner().invoke(args=["otp", *command])
+    line, code = printed.output.splitlines()[1::2]
+    accounts = Customers()
+    accounts.add("review@example.com")
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", accounts)
+    app = make_app(otp_auth, OTP_AUTH_TEST_IDENTITIES=[line])
+    api = Api(app.test_client())
+    with Outbox(app) as outbox:
+        api.generate("review@example.com")
+        assert not outbox.messages
+        for _ in range(2):
+            assert api.verify(code, "review@example.com").status_code == 200
 
 
 # -- front ends ---------------------------------------------------------------------------
