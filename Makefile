@@ -10,6 +10,7 @@
 #   make mutate                 which changes of the rules no test would notice
 #   make audit                  known vulnerabilities in what is installed
 #   make upgrade-test           the last tagged version and this one at once, on one storage
+#   make docs                   the documentation's site, in build/docs
 #   make dist                   the sdist and the wheel, in dist/, checked
 #   make smoke                  that wheel, alone in a clean environment
 #   make clean                  away with all of it
@@ -27,12 +28,12 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run test test-lowest lint messages bench mutate audit upgrade-test dist smoke clean
+.PHONY: run test test-lowest lint docs messages bench mutate audit upgrade-test dist smoke clean
 
 run: $(VENV)/.run
 	$(PY) example_app.py
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.docs
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered \
 	    $(if $(ARGS),--cov-fail-under=0 $(ARGS))
 
@@ -66,6 +67,10 @@ messages: $(VENV)/.test
 	$(BABEL) update --domain otp_auth --input-file $(TEXTS)/otp_auth.pot --output-dir $(TEXTS) \
 	    --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 100
 	$(BABEL) compile --domain otp_auth --directory $(TEXTS)
+
+# A warning is an error, and so is a link, a name or an anchor that leads nowhere. No network.
+docs: $(VENV)/.docs
+	$(PY) -m sphinx -E -W --keep-going -n -q -d build/doctrees docs build/docs
 
 bench: $(VENV)/.test
 	$(PY) -m benchmarks.run $(ARGS)
@@ -149,6 +154,10 @@ $(VENV)/.lint: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.release: $(VENV)/.pip pyproject.toml
 	$(PIP) --group release
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(PIP) --group docs
 	touch $@
 
 $(VENV)/.mutate: $(VENV)/.pip pyproject.toml

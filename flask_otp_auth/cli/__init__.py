@@ -3,15 +3,14 @@
 from flask.cli import AppGroup
 
 from .audit import audit_id
-from .openapi import print_openapi
 from .check import check
 from .codes import send, verify
+from .openapi import print_openapi
 from .policy import print_policy
 from .sign_ins import revoke, sign_ins
 from .support import inspect, unlock
 from .test_identity import test_identity
 
-otp: AppGroup = AppGroup("otp", help="One-time codes: policy, audit, OpenAPI.")
 otp: AppGroup = AppGroup("otp", help="One-time codes: look, send, mend.")
 otp.add_command(check)
 otp.add_command(send)
