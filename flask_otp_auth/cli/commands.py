@@ -19,10 +19,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: Columns of a line at most.
 WIDTH = 80
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
-without_asking = click.option("-y", "--yes", is_flag=True, help="Don't ask, do it.")
-actor_type_argument = click.argument("actor_type", metavar="TYPE")
-identifier_argument = click.argument("identifier", metavar="IDENTIFIER")
+#: Adds a parameter to a command.
+Parameter = Callable[[F], F]
+
+as_json: Parameter[Any] = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, for machines."
+)
+without_asking: Parameter[Any] = click.option("-y", "--yes", is_flag=True, help="Don't ask, do it.")
+actor_type_argument: Parameter[Any] = click.argument("actor_type", metavar="TYPE")
+identifier_argument: Parameter[Any] = click.argument("identifier", metavar="IDENTIFIER")
 
 
 class Command(click.Command):

@@ -1,11 +1,14 @@
 """``flask otp sign-ins`` and ``revoke``: who is signed in where, and the end of that."""
 
+from typing import Any
+
 import click
 
 from ..tokens.sign_ins import SignIn
 from ..web.state import State
 from .access import with_storage
 from .commands import (
+    Parameter,
     actor_type_argument,
     as_json,
     command,
@@ -15,7 +18,7 @@ from .commands import (
     without_asking,
 )
 
-actor_id_argument = click.argument("actor_id", metavar="ACTOR_ID")
+actor_id_argument: Parameter[Any] = click.argument("actor_id", metavar="ACTOR_ID")
 
 
 @command("sign-ins", "customer 1")

@@ -11,7 +11,7 @@ from .visits import MAX_BODY
 _BOTH = ("GET", "POST")
 
 #: Rule and methods by the name of the endpoint.
-PAGES = {
+PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "sign_in": ("/<actor_type>/sign-in", _BOTH),
     "code": ("/<actor_type>/code", _BOTH),
     "resend": ("/<actor_type>/code/resend", ("POST",)),

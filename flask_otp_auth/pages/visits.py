@@ -36,9 +36,9 @@ class Visit:
     def __init__(self, actor_type: ActorType, token: str) -> None:
         self.state: State = current_state()
         self.actor_type = actor_type
-        self.name = actor_type.name
+        self.name: str = actor_type.name
         self.token = token
-        self.flow = self.state.flow_cookies.read(self.name) or Flow.begin(self.name)
+        self.flow: Flow = self.state.flow_cookies.read(self.name) or Flow.begin(self.name)
 
     # -- who it is ------------------------------------------------------------------------
 
