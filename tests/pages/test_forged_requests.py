@@ -157,7 +157,8 @@ class TestAPlantedCookie:
         planted, known = mallory.cookie() or "", mallory.fill_in()
         browser.set_flow(planted)
         otp = browser.ask()
-        browser.open("code", method="POST", data={**known, "otp": otp})
+        tag = browser.fill_in()["otp_auth_flow"]  # he can ask for her address himself
+        browser.open("code", method="POST", data={**known, "otp_auth_flow": tag, "otp": otp})
         assert browser.status == 400
         browser.get("code")
         browser.submit(otp=otp)
