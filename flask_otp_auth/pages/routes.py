@@ -1,12 +1,20 @@
 """The routes of pages, and what goes around each of them."""
 
+from pathlib import Path
 from typing import Any
 
 from flask import Response, current_app, request
 from flask.blueprints import BlueprintSetupState
+from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, PrefixLoader
 
 from . import static_files, views
 from .visits import MAX_BODY
+
+#: What our templates are called as well, so that an app's own can extend the one that it replaces:
+#: ``otp_auth_original/base.html``.
+ORIGINAL = "otp_auth_original"
+
+_TEMPLATES = Path(__file__).with_name("templates")
 
 _BOTH = ("GET", "POST")
 
@@ -38,9 +46,15 @@ def add_pages(state: BlueprintSetupState) -> None:
     for endpoint, (rule, methods) in PAGES.items():
         state.add_url_rule(rule, endpoint, show_page, methods=methods)
     state.add_url_rule("/static/<path:filename>", "static", show_static)
+    state.blueprint.jinja_loader = _loader()
     name = f"{state.name_prefix}.{state.name}".lstrip(".")
     state.app.url_value_preprocessors[name].append(_prepare)
     state.app.after_request_funcs[name].append(_harden)
+
+
+def _loader() -> BaseLoader:
+    originals = PrefixLoader({ORIGINAL: FileSystemLoader(_TEMPLATES / "otp_auth")})
+    return ChoiceLoader([FileSystemLoader(_TEMPLATES), originals])
 
 
 def show_page(actor_type: str, token: str = "", **_: Any) -> Response:

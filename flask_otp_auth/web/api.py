@@ -289,7 +289,7 @@ def _leave_note(kind: str, text: str) -> None:
 
 def build_blueprint() -> Blueprint:
     """Return a new blueprint with every route of the API."""
-    blueprint = Blueprint("otp_auth", __name__, template_folder="../pages/templates")
+    blueprint = Blueprint("otp_auth", __name__)
     for route in ROUTES:
         blueprint.add_url_rule(route.rule, route.endpoint, route.answer, methods=[route.method])
     blueprint.register_error_handler(RequestError, render_error)

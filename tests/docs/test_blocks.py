@@ -37,6 +37,7 @@ DIRECTIVES = {"{toctree}", "{eval-rst}", "{literalinclude}", "{note}", "{warning
 RUN_ELSEWHERE = {
     "audit.md": ("test_audit_doc.py", 1),
     "deploy.md": ("test_deploy_doc.py", 6),
+    "pages.md": ("test_pages_doc.py", 3),
     "tokens.md": ("test_tokens_doc.py", 12),
     "tutorial.md": ("test_tutorial.py", 3),
 }

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from browsers import Browser
-from conftest import JoinableCustomers
+from browsers import Browser, JoinableCustomers
 from fakes import ADA, SECRET, wrong
 from flask import Blueprint, Flask, Response, after_this_request, g, request, session
 from flask_babel import Babel

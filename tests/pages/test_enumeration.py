@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import time_machine
-from browsers import Browser
-from conftest import JoinableCustomers
+from browsers import Browser, JoinableCustomers
 from fakes import FakeLimits, FakeStore, wrong
 from flask import Flask
 from flask_limiter import Limiter

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import time_machine
-from browsers import Browser
-from conftest import JoinableCustomers
+from browsers import Browser, JoinableCustomers
 from fakes import ADA, BOB, SECRET
 from flask import Flask
 from itsdangerous import URLSafeSerializer
@@ -158,7 +157,8 @@ class TestAPlantedCookie:
         planted, known = mallory.cookie() or "", mallory.fill_in()
         browser.set_flow(planted)
         otp = browser.ask()
-        browser.open("code", method="POST", data={**known, "otp": otp})
+        tag = browser.fill_in()["otp_auth_flow"]  # he can ask for her address himself
+        browser.open("code", method="POST", data={**known, "otp_auth_flow": tag, "otp": otp})
         assert browser.status == 400
         browser.get("code")
         browser.submit(otp=otp)

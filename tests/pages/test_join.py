@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from browsers import Browser
-from conftest import JoinableCustomers
+from browsers import Browser, JoinableCustomers
 from fakes import ADA, BOB, Customer, SignalRecorder
 from flask import Flask
 from flask_wtf import CSRFProtect, FlaskForm

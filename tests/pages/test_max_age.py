@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import time_machine
-from browsers import Browser
-from conftest import JoinableCustomers
+from browsers import Browser, JoinableCustomers
 from fakes import ADA, BOB, sign_in
 from flask import Flask
 

@@ -7,8 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 import time_machine
-from browsers import Browser
-from conftest import JoinableCustomers
+from browsers import Browser, JoinableCustomers
 from fakes import ADA, BOB, FakeStore, wrong
 from flask import Flask
 
@@ -60,6 +59,20 @@ class TestAWrongCode:
         browser.open("code", method="POST", data=form)
         assert browser.status == 400
         assert WRONG in browser.text
+
+    def test_is_a_right_one_that_was_sent_twice(self, browser: Browser) -> None:
+        """A double click: the second one ends where the first one does."""
+        otp = browser.ask()
+        form = browser.fill_in(otp=otp)
+        for _ in range(2):
+            browser.open("code", method="POST", data=form)
+            assert (browser.status, browser.location) == (303, "/")
+
+    def test_needs_somebody_who_has_asked(self, browser: Browser) -> None:
+        browser.get("sign-in")
+        browser.open("code", method="POST", data={**browser.fill_in(), "otp": "123456"})
+        assert browser.status == 400
+        assert EXPIRED in browser.text
 
     def test_of_a_browser_that_has_not_asked_is_none(self, browser: Browser, app: Flask) -> None:
         """As under REQUIRE_CHALLENGE: the right code, for the right person, elsewhere."""
@@ -291,14 +304,12 @@ class TestBodies:
 
     def test_of_a_client_that_went_away_are_refused(self, browser: Browser) -> None:
         browser.get("sign-in")
-        browser.open(
-            "sign-in",
-            method="POST",
-            data=b"identifier=a",
+        answer = browser.client.post(
+            "/auth/customer/sign-in",
             content_type="application/x-www-form-urlencoded",
-            environ_base={"CONTENT_LENGTH": "50"},
+            environ_overrides={"wsgi.input": BytesIO(b"identifier=a"), "CONTENT_LENGTH": "50"},
         )
-        assert browser.status == 400
+        assert answer.status_code == 400
 
     @pytest.mark.parametrize("media_type", ["application/json", "text/plain", "x", ""])
     def test_of_another_kind_are_no_form(self, browser: Browser, media_type: str) -> None:

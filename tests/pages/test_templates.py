@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import Browser
-from conftest import JoinableCustomers
+from browsers import Browser, JoinableCustomers
 from fakes import wrong
 from flask import Flask, template_rendered
 from jinja2 import FileSystemLoader, meta, nodes
@@ -138,6 +137,20 @@ class TestTheApp:
         browser.sign_in("bob@example.com")
         browser.get("sign-out")
         assert browser.page.forms[0].fields["t"]
+
+    def test_may_extend_the_one_that_it_replaces(
+        self, make_shop: Callable[..., Flask], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "otp_auth"
+        folder.mkdir()
+        own = '{% extends "otp_auth_original/base.html" %}{% block brand %}Ours{% endblock %}'
+        (folder / "base.html").write_text(own)
+        app = make_shop()
+        app.jinja_loader = FileSystemLoader(tmp_path)
+        browser = Browser(app)
+        browser.ask()
+        assert "Ours Enter your code" in browser.text
+        assert browser.page.all("link")
 
     def test_may_add_variables(self, make_shop: Callable[..., Flask], tmp_path: Path) -> None:
         folder = tmp_path / "otp_auth"

@@ -1,15 +1,30 @@
-"""A person's browser at the pages of the shop: it keeps cookies, and fills in the forms it sees."""
+"""A browser at the pages of the shop: it keeps cookies, and fills in the forms that it sees."""
 
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlsplit
 
-from fakes import ADA
+from fakes import ADA, Customer, Customers
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from flask_otp_auth.testing import Outbox
+
+
+@dataclass
+class JoinableCustomers(Customers):
+    """The shop's accounts, and people who join.
+
+    :ivar filled_in: what each who joined filled in.
+    """
+
+    filled_in: list[dict[str, Any]] = field(default_factory=list)
+
+    def create(self, identifier: str, fields: dict[str, Any]) -> Customer:
+        self.filled_in.append(dict(fields))
+        return self.add(identifier)
 
 
 class Form:
