@@ -7,9 +7,10 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from ..web.state import current_state
+from .commands import command
 
 
-@click.command("openapi")
+@command("openapi")
 @with_appcontext
 def print_openapi() -> None:
     """Print the OpenAPI document of the routes, as JSON."""

@@ -14,8 +14,6 @@ from ..errors import ConfigError
 if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported by init_app
     from collections.abc import Mapping
 
-    from flask import Flask
-
     from ..core.actors import ActorRegistry
     from ..core.breaker import Breaker
     from ..core.budgets import Budgets
