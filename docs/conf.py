@@ -44,7 +44,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(collections|datetime|os|typing)\..*"),
     ("py:.*", r"(blinker|cachelib|click|flask|flask_limiter|flask_login|sqlalchemy|werkzeug)\..*"),
     ("py:class", r"flask_otp_auth\.storage\.database\.Database"),  # which nobody passes but we
-    ("py:class", r"BaseCache|Flask|Level|Limiter|Mapping|datetime|timedelta|optional"),
+    ("py:class", r"BaseCache|Flask|Level|Limiter|Mapping|S|datetime|timedelta|optional"),
 ]
 
 

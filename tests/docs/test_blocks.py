@@ -27,8 +27,8 @@ from flask_otp_auth.testing import Outbox
 CHECKED = {"python", "console", "bash", "json", "toml"}
 
 #: Shown, and run nowhere: what people see, other programs' configuration, drawings, markup. The
-#: JavaScript is played by a test of its page's own, and is a file where that can be.
-SHOWN = {"text", "conf", "nginx", "mermaid", "html", "js"}
+#: JavaScript and the TypeScript are played by tests of their pages' own.
+SHOWN = {"text", "conf", "nginx", "mermaid", "html", "js", "ts"}
 
 #: What MyST itself reads.
 DIRECTIVES = {"{toctree}", "{eval-rst}", "{literalinclude}", "{note}", "{warning}"}
@@ -37,6 +37,7 @@ DIRECTIVES = {"{toctree}", "{eval-rst}", "{literalinclude}", "{note}", "{warning
 #: each of them, so who adds one adds it there, and then here.
 RUN_ELSEWHERE = {
     "audit.md": ("test_audit_doc.py", 1),
+    "openapi.md": ("test_openapi_doc.py", 5),
     "deploy.md": ("test_deploy_doc.py", 6),
     "pages.md": ("test_pages_doc.py", 3),
     "tokens.md": ("test_tokens_doc.py", 12),
@@ -45,8 +46,8 @@ RUN_ELSEWHERE = {
 
 #: Programs that a reader is asked to start.
 PROGRAMS = {
-    "cat", "cd", "curl", "export", "flask", "grep", "make", "mkdir", "openssl", "pip", "pytest",
-    "python3", "redis-server", "token", "token()",
+    "cat", "cd", "curl", "export", "flask", "grep", "make", "mkdir", "npm", "npx", "openssl", "pip",
+    "pytest", "python3", "redis-server", "token", "token()",
 }  # fmt: skip
 
 #: Where a command begins in a line: at its start, after assignments, in a pipe.
