@@ -9,7 +9,10 @@
 #   make bench                  the package beside a bare minimum; docs/performance.md has more
 #   make mutate                 which changes of the rules no test would notice
 #   make audit                  known vulnerabilities in what is installed
-#   make dist                   the wheel, in dist/
+#   make upgrade-test           the last tagged version and this one at once, on one storage
+#   make docs                   the documentation's site, in build/docs
+#   make dist                   the sdist and the wheel, in dist/, checked
+#   make smoke                  that wheel, alone in a clean environment
 #   make clean                  away with all of it
 
 PYTHON ?= python3
@@ -25,12 +28,12 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: run test test-lowest lint messages bench mutate audit dist clean
+.PHONY: run test test-lowest lint docs messages bench mutate audit upgrade-test dist smoke clean
 
 run: $(VENV)/.run
 	$(PY) example_app.py
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.docs
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered \
 	    $(if $(ARGS),--cov-fail-under=0 $(ARGS))
 
@@ -50,6 +53,7 @@ lint: $(VENV)/.run $(VENV)/.lint
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONPATH=. \
 	    pyright --verifytypes flask_otp_auth --ignoreexternal
 	$(PY) -m bandit --quiet --recursive --skip B105,B608 flask_otp_auth
+	$(VENV)/bin/zizmor --offline --quiet .github
 
 # Each new or changed text is then an empty one in the .po files: fill it in, and run this again.
 # The .mo files are committed, as a wheel and a fresh clone need them without a step between.
@@ -63,6 +67,10 @@ messages: $(VENV)/.test
 	$(BABEL) update --domain otp_auth --input-file $(TEXTS)/otp_auth.pot --output-dir $(TEXTS) \
 	    --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 100
 	$(BABEL) compile --domain otp_auth --directory $(TEXTS)
+
+# A warning is an error, and so is a link, a name or an anchor that leads nowhere. No network.
+docs: $(VENV)/.docs
+	$(PY) -m sphinx -E -W --keep-going -n -q -d build/doctrees docs build/docs
 
 bench: $(VENV)/.test
 	$(PY) -m benchmarks.run $(ARGS)
@@ -81,10 +89,30 @@ audit: $(VENV)/.run $(VENV)/.audit
 	$(PY) -m pip freeze --exclude-editable | $(PY) -m pip_audit --strict --disable-pip --no-deps \
 	    --progress-spinner off --requirement /dev/stdin
 
-# A build/ left by an older build would put deleted modules into the wheel.
-dist: $(VENV)/.pip
+# FROM is any commit whose storage this version is to go on with.
+FROM = $(shell git describe --tags --abbrev=0 --match 'v*' HEAD^ 2>/dev/null)
+upgrade-test: $(VENV)/.test
+	@if [ -z "$(FROM)" ]; then \
+	    echo "No version was tagged before this one: nothing to upgrade from. FROM=<commit>?"; \
+	else \
+	    FROM="$(FROM)" $(PY) -m pytest upgrade $(ARGS); \
+	fi
+
+# A build/ left by an older build would put deleted modules into the wheel. With the commit's date
+# in place of today's, who builds the same commit gets the same wheel.
+dist: $(VENV)/.release
 	rm -rf build dist
-	$(PY) -m pip --disable-pip-version-check wheel -qq --no-deps --wheel-dir dist .
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct || date +%s) $(PY) -m build --outdir dist . >/dev/null
+	$(PY) .ci/contents.py dist
+	$(VENV)/bin/check-wheel-contents dist/*.whl
+	$(PY) -m twine check --strict dist/*
+
+# -I: the source tree is not on the path.
+smoke:
+	rm -rf $(VENV)/smoke
+	$(PYTHON) -m venv $(VENV)/smoke
+	$(VENV)/smoke/bin/python -m pip --disable-pip-version-check install -qq dist/*.whl
+	$(VENV)/smoke/bin/python -I -W error .ci/smoke.py
 
 clean:
 	rm -rf $(VENV) build dist mutants *.egg-info .coverage .coverage.* .mypy_cache .pytest_cache \
@@ -122,6 +150,14 @@ $(LOWEST)/.ready: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.lint: $(VENV)/.pip pyproject.toml
 	$(PIP) --group lint
+	touch $@
+
+$(VENV)/.release: $(VENV)/.pip pyproject.toml
+	$(PIP) --group release
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(PIP) --group docs
 	touch $@
 
 $(VENV)/.mutate: $(VENV)/.pip pyproject.toml

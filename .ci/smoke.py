@@ -6,6 +6,7 @@ from flask import Flask
 
 import flask_otp_auth
 from flask_otp_auth import OTPAuth
+from flask_otp_auth.messages import email
 
 
 class NobodyStore:
@@ -25,12 +26,20 @@ def check(fact: bool, what: str) -> None:
 
 check("site-packages" in flask_otp_auth.__file__, "this is not the installed package")
 check(files(flask_otp_auth).joinpath("py.typed").is_file(), "the wheel has no py.typed")
+translations = files(flask_otp_auth).joinpath("translations", "de", "LC_MESSAGES")
+check(translations.joinpath("otp_auth.mo").is_file(), "the wheel has no translations")
 
 app = Flask("smoke")
 app.config.update(TESTING=True, SECRET_KEY="a key of the smoke test, long enough")
 otp_auth = OTPAuth()
 otp_auth.add_actor_type("customer", NobodyStore(), identifier="email")
 otp_auth.init_app(app)
+
+notice = email(
+    app, actor_type="customer", identifier="ada@example.com", purpose="login",
+    reason="unknown_actor", context=None,
+)  # fmt: skip
+check(notice is not None and "smoke" in notice.html, "the wheel renders no messages")
 
 answer = app.test_client().post(
     "/auth/customer/otp/generate", json={"identifier": "ada@example.com"}

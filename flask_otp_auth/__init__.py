@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .tokens.sign_ins import SignIn
     from .tokens.token import Token
     from .web.canonical import canonicaliser
+    from .web.health import health
 
 # Imported when they are asked for, as few apps ask; they take two thirds of the package's time at
 # import (`make bench`).
@@ -54,6 +55,7 @@ _LAZY = {
     "Store": ".storage.base",
     "Token": ".tokens.token",
     "canonicaliser": ".web.canonical",
+    "health": ".web.health",
 }
 
 
@@ -93,6 +95,7 @@ __all__ = [
     "current_claims",
     "current_confirmation",
     "current_registration",
+    "health",
     "otp_required",
     "page_required",
     "registration_required",

@@ -10,6 +10,9 @@ from typing import Any
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+#: Where each type of error has a page of its own.
+PAGES = "https://flask-otp-auth.readthedocs.io/en/stable/errors/{type}.html"
+
 
 class OTPAuthError(Exception):
     """The base of every error that this package raises."""
@@ -184,13 +187,12 @@ class Refused(RequestError):
     message = "Refused"
 
 
-class SignUpRefused(RequestError):
-    """The app's store refuses to create an actor, for the reason that its text says.
+class SignUpRefused(Refused):
+    """The app's store refuses to create an actor (``create``, for pages).
 
-    It is shown to the person who wants to join.
+    The text is shown to the person who wants to join.
     """
 
-    type = "sign_up_refused"
     message = "You can't join here."
 
 

@@ -5,29 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
-from flask import Blueprint, Flask, current_app
+from flask import Blueprint, Flask, Response, current_app, has_app_context
 
 from .errors import ConfigError
 from .web.flow_calls import FlowCalls
 from .web.page_parts import PageContext, PageParts
 from .web.purposes import Purpose
-from .web.state import EXTENSION
+from .web.state import EXTENSION, state_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from apispec import APISpec
     from cachelib import BaseCache
     from flask.blueprints import BlueprintSetupState
     from flask_limiter import Limiter
 
     from .core.actors import ActorStore, ActorTypeSpec, SignUp
+    from .core.checks import Check, OwnCheck
     from .core.gates import Asked, Gate
     from .core.identifiers import IdentifierSpec
     from .core.own_purposes import OwnPurposeSpec
     from .storage.base import Store
+    from .storage.findings import Level
     from .tokens.drafts import ClaimsLoader
     from .web.delivery import Executor
+
+    S = TypeVar("S", APISpec, dict[str, Any])
 
 F = TypeVar("F", bound=type[Any])
 
@@ -65,6 +71,8 @@ class OTPAuth(FlowCalls):
         self._gates: list[Gate] = []
         self._purposes: dict[str, OwnPurposeSpec] = {}
         self._page_parts = PageParts()
+        self._apps: WeakSet[Flask] = WeakSet()  # for document() alone, and only if there is one
+        self._checks: dict[str, OwnCheck] = {}
         if app is not None:
             self.init_app(app)
 
@@ -163,6 +171,24 @@ class OTPAuth(FlowCalls):
         )
         return Purpose(name)
 
+    def check(self, name: str, *, level: Level = "warning") -> Callable[[Check], Check]:
+        """Register a check of the app's own for ``flask otp check``.
+
+        The function takes the app, and returns what is wrong and how to mend it, or ``None``. A
+        name that is registered again replaces the former.
+
+        :param name: the id of what it finds: letters, digits and ``-``.
+        :param level: ``error``, ``warning`` or ``info``.
+        :raises ConfigError: if the name is one of our own, or no name.
+        """
+        from .core.checks import OwnCheck
+
+        def register(function: Check) -> Check:
+            self._checks[name] = OwnCheck.build(name, function, level)
+            return function
+
+        return register
+
     @property
     def actor_types(self) -> tuple[str, ...]:
         """The names of the registered actor types."""
@@ -175,6 +201,7 @@ class OTPAuth(FlowCalls):
 
         blueprint = build_blueprint()
         blueprint.record(_add_pages)
+        blueprint.record(_mount_document)
         return blueprint
 
     def init_app(self, app: Flask) -> None:
@@ -196,11 +223,13 @@ class OTPAuth(FlowCalls):
             self._gates,
             self._purposes,
             self._page_parts,
+            self._checks,
             cache=self._cache,
             limiter=self._limiter,
             executor=self._executor,
         )
         app.extensions[EXTENSION] = state
+        self._apps.add(app)
         warn_of_settings(app, state.settings)
         if state.settings.cli is not None:
             from .cli import otp  # here: click's commands are for the command line alone
@@ -210,6 +239,37 @@ class OTPAuth(FlowCalls):
             exempt(self._limiter, self.blueprint)
         if self._register_blueprint:
             app.register_blueprint(self.blueprint, url_prefix=state.settings.url_prefix)
+
+    def openapi(self, app: Flask | None = None) -> dict[str, Any]:
+        """Return the OpenAPI 3.1 document of the routes, wherever the app has mounted them.
+
+        :param app: the app; by default the current one.
+        :raises ConfigError: if the routes are not mounted.
+        """
+        from .openapi.document import Document
+
+        app = app or self._app()
+        return Document(app, state_of(app)).whole()
+
+    def document(self, spec: S, app: Flask | None = None) -> S:
+        """Add the routes, with schemas and security schemes, to an app's own document.
+
+        :param spec: an ``apispec.APISpec``, or the dict that one was made into; flask-smorest,
+            APIFlask and APIFairy have one of these. OpenAPI 3.0 or 3.1.
+        :param app: the app; by default the current one, or the only one that was initialised.
+        :returns: the same ``spec``.
+        :raises ConfigError: if the routes are not mounted, or if it is a document of Swagger 2.
+        """
+        from .openapi.own_spec import add_to
+
+        app = app or self._app()
+        return add_to(spec, app, state_of(app))
+
+    def _app(self) -> Flask:
+        """Return the app that is meant where none is named."""
+        if has_app_context() or len(self._apps) != 1:
+            return current_app
+        return next(iter(self._apps))
 
     def _own_claims(self, actor_type: str, actor: Any) -> Mapping[str, Any]:
         loader = self._claims_loader
@@ -224,3 +284,16 @@ def _add_pages(state: BlueprintSetupState) -> None:
         from .pages.routes import add_pages  # here: an app without pages doesn't import them
 
         add_pages(state)
+
+
+def _mount_document(setup: BlueprintSetupState) -> None:
+    """Mount ``openapi.json`` beside the other routes, if the app serves it."""
+    state = setup.app.extensions.get(EXTENSION)
+    if state is None or state.settings.openapi:  # no settings yet: the view will ask for them
+        setup.add_url_rule("/openapi.json", "openapi", _serve_document)
+
+
+def _serve_document(**_: str) -> Response:
+    from .openapi.serving import serve
+
+    return serve()

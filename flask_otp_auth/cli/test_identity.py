@@ -3,15 +3,14 @@
 import click
 from flask.cli import with_appcontext
 
-from ..core.actors import ActorType
 from ..core.test_identities import MOST_DAYS
-from ..errors import InvalidIdentifier, NotFound
-from ..web.state import State, current_state
+from ..web.state import current_state
+from .commands import actor_type_argument, command, identifier_argument, known
 
 
-@click.command("test-identity")
-@click.argument("actor_type")
-@click.argument("identifier")
+@command("test-identity", "customer review@shop.example --days 30")
+@actor_type_argument
+@identifier_argument
 @click.option(
     "--days", type=click.IntRange(1, MOST_DAYS), required=True, help="How long it is good for."
 )
@@ -23,19 +22,9 @@ def test_identity(actor_type: str, identifier: str, days: int) -> None:
     with the SECRET_KEY of the app that is to take the line.
     """
     state = current_state()
-    found, canonical = _who(state, actor_type, identifier)
+    found, canonical = known(state, actor_type, identifier)
     line, code = state.fixed_codes.new(found.name, canonical, days)
     click.echo("The line, for the list in OTP_AUTH_TEST_IDENTITIES:")
     click.echo(str(line))
     click.echo("The code, which is shown this once:")
     click.echo(code)
-
-
-def _who(state: State, actor_type: str, identifier: str) -> tuple[ActorType, str]:
-    try:
-        found = state.actors.get(actor_type)
-        return found, found.canonical(identifier)
-    except NotFound:
-        raise click.BadParameter(f"no actor type {actor_type!r}") from None
-    except InvalidIdentifier as error:
-        raise click.BadParameter(error.message) from None

@@ -51,10 +51,15 @@ class Audit:
     def write(self, signal: NamedSignal, arguments: Mapping[str, Any]) -> None:
         """Log ``signal`` alone, for what sends it in another way."""
         if logger.isEnabledFor(logging.INFO):
-            logger.info("%s", json.dumps(self._line(signal, arguments)))
+            logger.info("%s", json.dumps(self._line(signal.name.replace("-", "_"), arguments)))
 
-    def _line(self, signal: NamedSignal, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        line = {"event": signal.name.replace("-", "_")}
+    def note(self, event: str, **arguments: object) -> None:
+        """Log what an operator did, of which no signal speaks."""
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("%s", json.dumps(self._line(event, arguments)))
+
+    def _line(self, event: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        line = {"event": event}
         line |= {name: arguments[name] for name in _LOGGED_FIELDS if name in arguments}
         identifier = arguments.get("identifier")
         if identifier is not None:

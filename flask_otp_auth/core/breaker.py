@@ -6,6 +6,7 @@ failures are counted over all identifiers of an actor type. Codes that were sent
 
 import logging
 import time
+from collections.abc import Sequence
 
 from .. import signals
 from ..storage.base import Store
@@ -40,6 +41,16 @@ class Breaker:
         """
         tag = self._hasher.digest("breaker", namespace)
         return f"otp_auth:{{{tag}}}:{self._hasher.digest('breaker', limit)}"
+
+    def are_open(self, namespaces: Sequence[str]) -> list[bool]:
+        """Tell for each namespace whether too many guesses fail there; one look-up.
+
+        :raises Unavailable: if the store can't be reached.
+        """
+        if not namespaces:
+            return []
+        values = self._store.peek(*map(self.key, namespaces))
+        return [self._sealer.loads(value) is not None for value in values]
 
     def count_failure(self, namespace: str, limit: Limit, *, live: bool) -> None:
         """Count a wrong guess.

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 from limits import WindowStats
 from limits.errors import StorageError
-from limits.storage import MemoryStorage
+from limits.storage import MemoryStorage, Storage
 from limits.strategies import MovingWindowRateLimiter, RateLimiter
 
 from ..errors import ConfigError, Unavailable
@@ -53,6 +53,18 @@ class Taken:
 
     refused: Budget | None = None
     used_up: bool = False
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is left of a budget.
+
+    :ivar left: how much can be taken now.
+    :ivar seconds: until there is room again; 0 where there is some.
+    """
+
+    left: int
+    seconds: int
 
 
 class TakesMany(Protocol):
@@ -134,6 +146,35 @@ class Budgets:
             windows = self._windows(contact.strategy, budget)
         reset = max((window.reset_time for window in windows if window.remaining < 1), default=0)
         return max(1, math.ceil(reset - time.time()))
+
+    def room(self, budget: Budget) -> Room:
+        """Tell what is left of a budget, and take nothing.
+
+        :raises Unavailable: if the limiter's storage can't be reached.
+        """
+        contact = self._contact()
+        with contact.unavailable, contact.serialised:
+            windows = self._windows(contact.strategy, budget)
+        left = max(0, min(window.remaining for window in windows))
+        return Room(left, 0 if left else self.retry_after(budget))
+
+    def give_back(self, budget: Budget) -> None:
+        """Forget what was taken from a budget.
+
+        :raises Unavailable: if the limiter's storage can't be reached.
+        """
+        contact, key = self._contact(), self._hasher.digest(*budget.parts)
+        with contact.unavailable, contact.serialised:
+            for item in budget.limit:
+                contact.strategy.clear(item, NAMESPACE, key)
+
+    @property
+    def storage(self) -> Storage:
+        """The limiter's storage.
+
+        :raises Unavailable: if it can't be reached.
+        """
+        return self._contact().strategy.storage
 
     def forget(self) -> None:
         """Connect anew at the next use; a storage in memory is empty then."""

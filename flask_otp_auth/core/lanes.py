@@ -36,6 +36,29 @@ class Turn:
     attacked: str | None = None
 
 
+@dataclass(frozen=True)
+class LaneMarks:
+    """What holds a lane's codes back or makes them long, in seconds until it ends; 0 if nothing.
+
+    :ivar short: the resend window of short codes.
+    :ivar long: the resend window of long codes.
+    :ivar sends: too many codes were asked for.
+    :ivar guesses: too many codes were guessed at.
+    :ivar breaker: guesses fail all over.
+    """
+
+    short: int
+    long: int
+    sends: int
+    guesses: int
+    breaker: int
+
+
+def send_budget(scope: Scope, settings: Settings) -> Budget:
+    """Return what the short codes of a lane are counted against."""
+    return Budget(settings.send_limits, ("send", *scope.parts[:3]))
+
+
 class Lanes:
     """The lanes of one app."""
 
@@ -76,8 +99,31 @@ class Lanes:
         keys = LaneKeys(self._hasher, scope)
         attacked, _ = self._look(keys)
         (value,) = self._store.peek(keys.long if attacked else keys.short)
+        return max(1, self._seconds_left(value))
+
+    def marks(self, scope: Scope) -> LaneMarks:
+        """Tell what is marked for a scope; nothing is changed.
+
+        :raises Unavailable: if the store can't be reached.
+        """
+        keys = LaneKeys(self._hasher, scope)
+        breaker = self._breaker.key(scope.owner[0])
+        attacks = keys.attacked_by_sends, keys.attacked_by_guesses, breaker
+        values = self._store.peek(keys.short, keys.long, *attacks)
+        return LaneMarks(*map(self._seconds_left, values))
+
+    def unmark(self, scope: Scope) -> None:
+        """Open both windows of a lane and let its codes be short, whatever was asked and guessed.
+
+        :raises Unavailable: if the store can't be reached.
+        """
+        keys = LaneKeys(self._hasher, scope)
+        marks = keys.short, keys.long, keys.attacked_by_sends, keys.attacked_by_guesses
+        self._store.take(*marks)
+
+    def _seconds_left(self, value: str | None) -> int:
         end: float = (self._sealer.loads(value) or [0.0])[0]
-        return max(1, math.ceil(end - time.time()))
+        return max(0, math.ceil(end - time.time()))
 
     def _look(self, keys: LaneKeys) -> tuple[bool, str | None]:
         """Tell whether codes are to be long, and return the credit as it stands; one look-up."""
@@ -97,8 +143,7 @@ class Lanes:
         return any(ours[:3]), credit
 
     def _has_room(self, keys: LaneKeys, settings: Settings, credit: str | None) -> bool:
-        budget = Budget(settings.send_limits, ("send", *keys.scope.parts[:3]))
-        if self._budgets.take(budget).refused is None:
+        if self._budgets.take(send_budget(keys.scope, settings)).refused is None:
             return True
         # Not unsealed before: the time would tell of each request who has signed in.
         has_credit = self._sealer.loads(credit) is not None

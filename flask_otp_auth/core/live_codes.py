@@ -117,6 +117,16 @@ class LiveCodes:
         self._store.put(items, int(last - time.time()) + 1)
         return sent
 
+    def pending(self, scopes: Sequence[Scope], *, long: bool) -> list[SentCode]:
+        """Return the live codes of some scopes, for whoever only looks.
+
+        :raises Unavailable: if the store can't be reached.
+        """
+        lanes = self._newest([(scope, long) for scope in scopes], absent=None)
+        known = [each for lane in lanes for each in lane if not is_expired(each.deadline)]
+        rights = self._store.peek(*(each.key for each in known)) if known else ()
+        return [each for each, right in zip(known, rights, strict=True) if right is not None]
+
     def match(self, scopes: Sequence[Scope], code: str, *, long: bool) -> Match:
         """Compare a code with the two newest live ones, without using it.
 

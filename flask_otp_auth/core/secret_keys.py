@@ -24,6 +24,9 @@ _PUBLISHED = frozenset(
     }
 )
 
+#: Short ones of tutorials, as letters and digits alone.
+_SHORT = frozenset({"dev", "secret", "secretkey", "test", "testing", "password", "mysecret"})
+
 #: Words of samples, as letters and digits alone; the first line is this project's own samples.
 _SAMPLE = (
     "32randombytesormore|akeyforbenchmarks"
@@ -45,15 +48,27 @@ def weak_secret(secret: str | bytes) -> str | None:
 
     :returns: the end of a sentence that begins with the key's name.
     """
+    reason = short(secret)
+    if reason is None and published(secret):
+        reason = "must not stand in a document, where everybody can read it"
+    return reason
+
+
+def short(secret: str | bytes) -> str | None:
+    """Return what is wrong with the length of a secret key, or ``None``; as a sentence's end."""
     data = _as_bytes(secret)
     if len(data) < MIN_SECRET_BYTES:
         return f"must have {MIN_SECRET_BYTES} bytes or more"
     if len(set(data)) < MIN_DIFFERENT_BYTES:
         return f"must have {MIN_DIFFERENT_BYTES} different bytes or more"
-    text = data.decode("ascii", "replace")
-    if text in _PUBLISHED or re.search(_SAMPLE, re.sub("[^a-z0-9]", "", text.lower())):
-        return "must not stand in a document, where everybody can read it"
     return None
+
+
+def published(secret: str | bytes) -> bool:
+    """Tell whether a secret key stands in a document or an example."""
+    text = _as_bytes(secret).decode("ascii", "replace")
+    plain = re.sub("[^a-z0-9]", "", text.lower())
+    return text in _PUBLISHED or plain in _SHORT or re.search(_SAMPLE, plain) is not None
 
 
 def secret_faults(config: Mapping[str, Any]) -> list[str]:

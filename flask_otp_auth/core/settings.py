@@ -44,7 +44,7 @@ def _seconds(low: int, high: int, default: int, doc: str) -> Any:
 class Settings:
     """The settings of one app; each field is ``OTP_AUTH_`` and its name in capitals.
 
-    A field's ``doc`` stands in the README's table; a field that is ``per_type`` can be
+    A field's ``doc`` stands in docs/reference/settings.md; a field that is ``per_type`` can be
     overridden in ``add_actor_type``. Durations are whole seconds.
     """
 

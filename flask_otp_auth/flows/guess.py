@@ -22,6 +22,11 @@ from ..errors import InvalidData, InvalidOTP, RateLimited
 MAX_OTP_LENGTH = 128
 
 
+def guess_budget(scope: Scope, settings: Settings) -> Budget:
+    """Return what guesses at the short codes of a scope's owner are counted against."""
+    return Budget(settings.verify_limits, ("verify", *scope.owner))
+
+
 class Guesser:
     """Takes the guesses at the codes of one app."""
 
@@ -142,8 +147,7 @@ class Guesser:
 
         :raises Rejected: if the identifier has none left.
         """
-        budget = Budget(settings.verify_limits, ("verify", *scope.owner))
-        taken = self._count(settings, caller, budget)
+        taken = self._count(settings, caller, guess_budget(scope, settings))
         used_up = taken.refused is not None or taken.used_up
         if used_up and self._lanes.mark_attacked_by_guesses(scope, settings):
             self._emit(signals.identifier_attacked, **scope.facts(), limit="guesses")

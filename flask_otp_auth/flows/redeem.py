@@ -4,6 +4,7 @@ A guess is counted before anything is compared. The order of a right one: the ac
 and claims are made ready, then the code is used; whatever raises before uses up nothing.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from ..core import codes
@@ -67,12 +68,7 @@ class CodeRedeemer:
         scope = Scope(registered.name, REGISTRATION.name, registered.canonical(identifier))
         with self._guesser.rejecting(scope):
             match = self._guesser.guess((scope,), registered.settings, otp, challenge, caller)
-            if registered.find_including_inactive(scope.identifier) is not None:
-                self._guesser.use(scope, registered.settings, match)
-                raise DuplicateError
-            if not registered.may_sign_up(scope.identifier):  # any more
-                raise Rejected("unknown")
-            return self._admit_registration(registered, scope, match, otp)
+            return self._register(registered, scope, match, otp)
 
     def authenticate(
         self, actor_type: str, identifier: str, otp: str, challenge: str | None, caller: Caller
@@ -155,6 +151,42 @@ class CodeRedeemer:
         with self._guesser.rejecting(scope):
             match = self._guesser.follow(scope, registered.settings, token, challenge, caller)
             return self._enter(registered, scope, match, None, caller)
+
+    def answer_any(
+        self, actor_type: str, identifier: str, otp: str, caller: Caller, *, admit: bool
+    ) -> tuple[str, Token | None]:
+        """Use up a code of whatever purpose, for an operator who was told it; no challenge is
+        needed.
+
+        :param admit: whether it is redeemed for a token; if not, nobody is signed in.
+        :returns: the purpose of the code, and the token.
+
+        Errors are those of :meth:`register` and :meth:`authenticate`.
+        """
+        registered = self._actors.get(actor_type)
+        settings = replace(registered.settings, require_challenge=False)
+        canonical = registered.canonical(identifier)
+        scopes = [Scope(registered.name, name, canonical) for name in (GRACE, *PURPOSES)]
+        with self._guesser.rejecting(scopes[-1]):
+            match = self._guesser.guess(scopes, settings, otp, None, caller)
+            scope = match.code.scope
+            if not admit:
+                self._guesser.use(scope, settings, match)
+                return scope.purpose, None
+            if scope.purpose == REGISTRATION.name:
+                return scope.purpose, self._register(registered, scope, match, otp)
+            if scope.purpose == DOOR.name:
+                return scope.purpose, self._enter(registered, scope, match, otp, caller)
+            actor = registered.find_by_identifier(canonical)
+            return scope.purpose, self._sign_in(registered, scope, match, actor, caller)
+
+    def _register(self, actor_type: ActorType, scope: Scope, match: Match, otp: str) -> Token:
+        if actor_type.find_including_inactive(scope.identifier) is not None:
+            self._guesser.use(scope, actor_type.settings, match)
+            raise DuplicateError
+        if not actor_type.may_sign_up(scope.identifier):  # any more
+            raise Rejected("unknown")
+        return self._admit_registration(actor_type, scope, match, otp)
 
     def _enter(
         self,

@@ -33,6 +33,11 @@ DESTINATION_LIMIT = limit("40/day")
 SILENT = frozenset({"country_not_allowed", "line_not_allowed", "not_invited"})
 
 
+def mailbox_budget(identifier: str) -> Budget:
+    """Return what messages to a mailbox or phone that has no account are counted against."""
+    return Budget(DESTINATION_LIMIT, ("destination", destination(identifier)))
+
+
 class CodeSender:
     """Makes the messages of one app, after the answers."""
 
@@ -138,8 +143,7 @@ class CodeSender:
         if not has_room:
             self._breaker.report_sends(namespace)
             raise Suppressed("global_limit")
-        mailbox = Budget(DESTINATION_LIMIT, ("destination", destination(scope.identifier)))
-        if self._budgets.take(mailbox).refused is not None:
+        if self._budgets.take(mailbox_budget(scope.identifier)).refused is not None:
             raise Suppressed("destination_limit")
 
     def _draw(

@@ -1,7 +1,5 @@
 """The pages of somebody who is signed in: sign-out, and the devices that he is signed in on."""
 
-from collections.abc import Callable
-
 from flask import Response
 
 from ..errors import RequestError
@@ -26,8 +24,8 @@ def sign_out(visit: Visit) -> Response:
 
 
 def show_sign_out_problem(visit: Visit, error: RequestError) -> Response:
-    """Show the button again, if it is known who is signed in."""
-    return _again(visit, error, _sign_out_page)
+    """Show the button again."""
+    return _sign_out_page(visit, problem_of(error))
 
 
 def show_devices(visit: Visit) -> Response:
@@ -50,16 +48,8 @@ def end_devices(visit: Visit) -> Response:
 
 
 def show_devices_problem(visit: Visit, error: RequestError) -> Response:
-    """Show the list again, if it can be read."""
-    return _again(visit, error, _devices_page)
-
-
-def _again(visit: Visit, error: RequestError, page: Callable[..., Response]) -> Response:
-    problem = problem_of(error)
-    try:
-        return page(visit, problem)
-    except RequestError:  # the store is out of reach
-        return render(visit, "error.html", problem)
+    """Show the list again."""
+    return _devices_page(visit, problem_of(error))
 
 
 def _sign_out_page(visit: Visit, problem: Problem | None = None) -> Response:

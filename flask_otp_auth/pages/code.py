@@ -64,7 +64,7 @@ def redeem(visit: Visit, flow: Flow) -> Token:
 
     :param flow: says whose it is, and that somebody has asked for it.
     """
-    if flow.identifier is None or flow.challenge is None:
+    if flow.identifier is None or flow.challenge is None:  # a form of another page
         raise PageExpired
     redeemer, otp = visit.state.redeemer, visit.form.get("otp", "")
     answer = redeemer.finish if flow.purpose == DOOR.name else redeemer.verify

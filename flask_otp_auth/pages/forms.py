@@ -20,8 +20,8 @@ class SignUpForm:
     def __init__(self, form: Any) -> None:
         self._form = form
         shown = [field for field in form if _input_type(field) != "submit"]
-        self.hidden = [field for field in shown if _input_type(field) == "hidden"]
-        self.fields = [field for field in shown if _input_type(field) != "hidden"]
+        self.hidden: list[Any] = [field for field in shown if _input_type(field) == "hidden"]
+        self.fields: list[Any] = [field for field in shown if _input_type(field) != "hidden"]
 
     @property
     def has_files(self) -> bool:

@@ -49,10 +49,10 @@ def problem_of(error: RequestError, kind: str = "text") -> Problem:
             return Problem(text, 503)
         case PayloadTooLarge():
             return Problem(_("That is too much for this form. Please send less."), 413)
+        case SignUpRefused():  # a Refused with a text of the app's own
+            return Problem(error.message)
         case Refused():
             return Problem(_("No code can be sent now. Please try again."), 403)
-        case SignUpRefused():
-            return Problem(error.message)
         case NotFound():
             return Problem(_("There is no account for this."), field="identifier")
         case InvalidData():

@@ -1,19 +1,25 @@
 """The routes of pages, and what goes around each of them."""
 
+from pathlib import Path
 from typing import Any
 
 from flask import Response, current_app, request
 from flask.blueprints import BlueprintSetupState
+from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, PrefixLoader
 
 from . import static_files, views
+from .visits import MAX_BODY
 
-#: Bytes that the body of a page may have at most.
-MAX_BODY = 65_536
+#: What our templates are called as well, so that an app's own can extend the one that it replaces:
+#: ``otp_auth_original/base.html``.
+ORIGINAL = "otp_auth_original"
+
+_TEMPLATES = Path(__file__).with_name("templates")
 
 _BOTH = ("GET", "POST")
 
 #: Rule and methods by the name of the endpoint.
-PAGES = {
+PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "sign_in": ("/<actor_type>/sign-in", _BOTH),
     "code": ("/<actor_type>/code", _BOTH),
     "resend": ("/<actor_type>/code/resend", ("POST",)),
@@ -40,9 +46,15 @@ def add_pages(state: BlueprintSetupState) -> None:
     for endpoint, (rule, methods) in PAGES.items():
         state.add_url_rule(rule, endpoint, show_page, methods=methods)
     state.add_url_rule("/static/<path:filename>", "static", show_static)
+    state.blueprint.jinja_loader = _loader()
     name = f"{state.name_prefix}.{state.name}".lstrip(".")
     state.app.url_value_preprocessors[name].append(_prepare)
     state.app.after_request_funcs[name].append(_harden)
+
+
+def _loader() -> BaseLoader:
+    originals = PrefixLoader({ORIGINAL: FileSystemLoader(_TEMPLATES / "otp_auth")})
+    return ChoiceLoader([FileSystemLoader(_TEMPLATES), originals])
 
 
 def show_page(actor_type: str, token: str = "", **_: Any) -> Response:
@@ -66,13 +78,13 @@ def _prepare(endpoint: str | None, values: dict[str, Any] | None) -> None:
     """Get ready for a request, before the app's own functions that run before each request."""
     if _endpoint() not in PAGES:
         return
-    limit = request.max_content_length
-    request.max_content_length = MAX_BODY if limit is None else min(limit, MAX_BODY)
+    # One byte more, as Werkzeug truncates a chunked body at its limit without an error.
+    request.max_content_length = min(request.max_content_length or MAX_BODY, MAX_BODY) + 1
     # Flask-WTF would look for a token of its own in our forms, and over TLS for a Referer, which
     # our pages forbid. They have tokens that are bound more closely.
-    csrf = current_app.extensions.get("csrf")
-    if csrf is not None:
-        csrf.exempt(show_page)
+    exempt = getattr(current_app.extensions.get("csrf"), "exempt", None)
+    if exempt is not None:
+        exempt(show_page)
 
 
 def _harden(response: Response) -> Response:

@@ -9,7 +9,7 @@ from ..core.identifiers import MAX_LENGTH
 from ..errors import InvalidIdentifier, RequestError
 from ..web.context import current_caller
 from ..web.destinations import safe_next
-from ..web.flow_cookies import new_id
+from ..web.flow_cookies import TTL, new_id
 from .problems import problem_of
 from .rendering import render_flow
 from .visits import Visit, redirect
@@ -19,9 +19,10 @@ def show(visit: Visit) -> Response:
     """Ask for the identifier, or send on who is signed in."""
     if "next" in request.args:
         visit.flow = replace(visit.flow, next=safe_next(request.args["next"]))
+    place = visit.after_sign_in()
     if not visit.is_again:
         if visit.identity is not None:
-            return redirect(visit.after_sign_in())
+            return redirect(place)
         if visit.flow.again is not None:  # that sign-in has ended
             visit.flow = replace(visit.flow, again=None, identifier=None)
     return _page(visit)
@@ -57,6 +58,7 @@ def ask(visit: Visit, identifier: str, *, sent_again: bool = False) -> Response:
         asked_at=int(time.time()),
         sent_again=sent_again,
         proof=None,
+        ttl=TTL,
     )
     return visit.keep(redirect(visit.url("code")), flow)
 

@@ -11,6 +11,8 @@ from ..errors import RequestError
 from ..web.page_redirects import has_pages
 from ..web.state import current_state
 from . import account, code, join, link, sign_in
+from .problems import problem_of
+from .rendering import render
 from .visits import Visit
 
 
@@ -53,4 +55,11 @@ def answer(page: str, actor_type: str, token: str) -> Response:
     try:
         return view.act(visit) if request.method == "POST" else view.show(visit)
     except RequestError as error:
+        return _show_problem(visit, view, error)
+
+
+def _show_problem(visit: Visit, view: Page, error: RequestError) -> Response:
+    try:
         return view.show_problem(visit, error)
+    except RequestError as another:  # what the page shows can't be read
+        return render(visit, "error.html", problem_of(another))

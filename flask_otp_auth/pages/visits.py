@@ -19,6 +19,9 @@ from ..web.page_redirects import delete_flow, write_flow
 from ..web.state import State, current_state
 from .problems import PageExpired
 
+#: Bytes that the body of a page may have at most.
+MAX_BODY = 65_536
+
 #: The hidden field with the keyed hash of whom the form is for.
 TAG_FIELD = "otp_auth_flow"
 
@@ -33,9 +36,9 @@ class Visit:
     def __init__(self, actor_type: ActorType, token: str) -> None:
         self.state: State = current_state()
         self.actor_type = actor_type
-        self.name = actor_type.name
+        self.name: str = actor_type.name
         self.token = token
-        self.flow = self.state.flow_cookies.read(self.name) or Flow.begin(self.name)
+        self.flow: Flow = self.state.flow_cookies.read(self.name) or Flow.begin(self.name)
 
     # -- who it is ------------------------------------------------------------------------
 
@@ -87,11 +90,15 @@ class Visit:
         :raises InvalidData: if it is incomplete.
         """
         try:
-            return request.form
+            body = request.get_data()
+            form = request.form
         except RequestEntityTooLarge:
             raise PayloadTooLarge from None
         except HTTPException:  # the client went away, or its Content-Length was wrong
             raise InvalidData from None
+        if len(body) >= (request.max_content_length or 0):  # which is one more than the most
+            raise PayloadTooLarge
+        return form
 
     def typed(self, name: str) -> str:
         """Return what was typed into a field, to show it again; nothing if there is no form."""
@@ -145,9 +152,9 @@ class Visit:
 
     def after_sign_in(self) -> str:
         """Return where to go after the sign-in."""
-        return self.flow.next or destination(
-            "OTP_AUTH_AFTER_SIGN_IN", self.actor_type.settings.after_sign_in
-        )
+        place = self.actor_type.settings.after_sign_in
+        fallback = destination("OTP_AUTH_AFTER_SIGN_IN", place)  # even if unused: a fault shows
+        return self.flow.next or fallback
 
     def after_sign_out(self) -> str:
         """Return where to go after the sign-out."""

@@ -10,6 +10,7 @@ from limits.storage import Storage
 from ..errors import ConfigError, Unavailable
 from .base import CacheStore, Store, probe
 from .drivers import refusal
+from .findings import Finding
 from .memory import MemoryCache, MemoryLimitStorage
 from .uris import fault
 
@@ -24,12 +25,14 @@ class Backend:
     :ivar open_limits: opens the storage of limits.
     :ivar forgets: whether it evicts what it has no room for, sign-ins included.
     :ivar contact_at_start: whether it is a server, to be asked at the start whether it is there.
+    :ivar path: the file that it is, if it is one.
     """
 
     open_store: Callable[[], Store]
     open_limits: Callable[[], Storage]
     forgets: bool = False
     contact_at_start: bool = False
+    path: str | None = None
 
 
 def backend_for(uri: str, instance_path: str, setting: str = "OTP_AUTH_STORAGE_URI") -> Backend:
@@ -76,7 +79,11 @@ def _sqlite(uri: str, instance_path: str, setting: str) -> Backend:
     from .sqlite import SQLiteCache, SQLiteLimitStorage, SQLiteStore
 
     database = Database(path)
-    return Backend(lambda: SQLiteStore(SQLiteCache(database)), lambda: SQLiteLimitStorage(database))
+    return Backend(
+        lambda: SQLiteStore(SQLiteCache(database)),
+        lambda: SQLiteLimitStorage(database),
+        path=database.path,
+    )
 
 
 def _check_path(path: str, setting: str) -> None:
@@ -142,6 +149,10 @@ class LazyStore(Store):
     def mark(self, key: str, ttl: int, value: str = "1") -> bool:
         """Write a key unless it is there."""
         return self._reached().mark(key, ttl, value)
+
+    def findings(self) -> Sequence[Finding]:
+        """Look how the storage is set up."""
+        return self._reached().findings()
 
     def _reached(self) -> Store:
         try:

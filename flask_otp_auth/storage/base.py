@@ -17,6 +17,7 @@ from typing import Any
 from cachelib import BaseCache
 
 from ..errors import ConfigError, Unavailable
+from .findings import Finding
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
@@ -48,6 +49,10 @@ class Store(ABC):
     @abstractmethod
     def mark(self, key: str, ttl: int, value: str = "1") -> bool:
         """Write a key unless it is there; true for exactly one caller until it ends."""
+
+    def findings(self) -> Sequence[Finding]:
+        """Look how the storage is set up, for ``flask otp check``."""
+        return ()
 
 
 class TextCache(BaseCache, ABC):

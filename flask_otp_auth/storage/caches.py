@@ -67,6 +67,13 @@ def limits_for(cache: BaseCache | Store) -> Storage | None:
     return SQLiteLimitStorage(cache.database) if isinstance(cache, SQLiteCache) else None
 
 
+def file_of(cache: BaseCache | Store) -> str | None:
+    """Return the file that a cache is kept in, if it is one."""
+    from .sqlite import SQLiteCache
+
+    return cache.database.path if isinstance(cache, SQLiteCache) else None
+
+
 def _sqlite_store(cache: BaseCache) -> Store:
     from .sqlite import SQLiteCache, SQLiteStore
 

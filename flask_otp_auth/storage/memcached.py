@@ -17,6 +17,7 @@ from limits.storage import MemcachedStorage, Storage
 from ..errors import ConfigError, Unavailable
 from .base import Store, before_end, unavailable_on, with_end
 from .drivers import driver, driver_errors
+from .findings import Finding
 from .uris import fault, server_uri
 
 #: Seconds to wait for a server: to connect, and then for each reply.
@@ -27,6 +28,15 @@ RELATIVE_TTL_LIMIT = 30 * 86_400
 
 #: What a key gets in place of a value that was taken: nothing, which is over at once.
 _TAKEN = "", -1
+
+
+FORGETS = Finding(
+    "storage-evicts",
+    "warning",
+    "Memcached forgets what it has no room for: codes are refused then, and limits begin anew, "
+    "which gives a guesser more guesses",
+    "keep codes and limits in Redis or a database, or give Memcached more memory than it needs",
+)
 
 
 class ForkSafeClient:
@@ -106,6 +116,10 @@ class MemcachedStore(Store):
                 return version is None and bool(self._client.add(*item, _expiry(ttl)))
             won = self._client.cas(*item, version, _expiry(ttl))
             return bool(self._client.add(*item, _expiry(ttl)) if won is None else won)
+
+    def findings(self) -> Sequence[Finding]:
+        """Tell that it forgets."""
+        return [FORGETS]
 
     def _take_value(self, name: str, value: str) -> bool:
         former, version = self._client.gets(name)

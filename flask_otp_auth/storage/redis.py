@@ -15,6 +15,8 @@ from limits.storage import RedisClusterStorage, RedisStorage
 from ..errors import ConfigError
 from .base import Store, text_of, unavailable_on
 from .drivers import driver_errors
+from .findings import Finding
+from .redis_findings import redis_findings
 
 T = TypeVar("T")
 
@@ -101,6 +103,7 @@ class RedisStore(Store):
                 "it returns, and it fails at bytes that are no text; leave decode_responses out"
             )
         self.cache = cache
+        self._client = client
         self._is_cluster = hasattr(client, "keyslot")
         self._put, self._peek, self._take, self._mark = (
             client.register_script(script) for script in (_PUT, _PEEK, _TAKE, _MARK)
@@ -133,6 +136,11 @@ class RedisStore(Store):
         """Write a key unless it is there."""
         with self._unavailable:
             return bool(self._mark(self._names([key]), [ttl * 1000, value]))
+
+    def findings(self) -> Sequence[Finding]:
+        """Look at the server's settings and at its user's rights."""
+        with self._unavailable:
+            return redis_findings(self._client)
 
     def _slots(self, keys: Iterable[str]) -> Iterator[list[str]]:
         """Group neighbours that a Cluster keeps together: keys of one tag."""

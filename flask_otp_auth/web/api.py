@@ -7,7 +7,20 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response, request
 from flask_limiter import RateLimitExceeded
 
-from ..errors import NotFound, RequestError
+from ..errors import (
+    ActorNotCreated,
+    DuplicateError,
+    InvalidData,
+    InvalidOTP,
+    NotFound,
+    PayloadTooLarge,
+    RateLimited,
+    Refused,
+    RequestError,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+)
 from . import sessions
 from .bearer import bearer_token
 from .bodies import CodeBody, IdentifierBody, read_body
@@ -168,18 +181,33 @@ def jwks() -> KeysAnswer:
     return {"keys": keys}
 
 
+#: What a request may come with: the OpenAPI document's names for it, any one of which will do.
+BEARER = ("bearer",)
+IDENTITY = ("bearer", "cookie")
+SESSION_IF_ANY = ("cookie", None)
+
+
 @dataclass(frozen=True)
 class Route:
     """One route. What a view returns is in its annotation: the OpenAPI document reads it there.
 
+    :ivar operation: its name in the OpenAPI document and in clients that are made from it; it stays
+        as it is when a view is renamed.
+    :ivar errors: what it may be refused with; a test holds it to that.
     :ivar body: the dataclass of the body; ``None`` where neither body nor media type count.
+    :ivar credentials: what a request comes with, any one of these; ``None`` stands for nothing.
+    :ivar leads_to: the operation that takes what the answer has, a challenge or an id.
     :ivar cache: what caches may do with the answer.
     """
 
     method: str
     rule: str
     view: Callable[..., Mapping[str, Any]]
+    operation: str
+    errors: tuple[type[RequestError], ...]
     body: type[IdentifierBody] | type[CodeBody] | None = None
+    credentials: tuple[str | None, ...] = ()
+    leads_to: str | None = None
     cache: str = NO_STORE
 
     @property
@@ -196,33 +224,79 @@ class Route:
         return json_response(self.view(**own), self.cache)
 
 
+# A limit can come everywhere: the app's own default limits count on our routes as well.
+_ANY = (RateLimited, Unavailable)
+_WITH_BODY = (InvalidData, NotFound, PayloadTooLarge, UnsupportedMediaType, *_ANY)
+_ASKED = (*_WITH_BODY, Refused)
+_GUESSED = (*_WITH_BODY, InvalidOTP)
+_IDENTIFIED = (Unauthorized, *_ANY)
+
+
 ROUTES = (
-    Route("POST", "/<actor_type>/otp/generate", generate, IdentifierBody),
-    Route("POST", "/<actor_type>/otp/pre-register", pre_register, IdentifierBody),
-    Route("POST", "/<actor_type>/otp/start", start, IdentifierBody),
-    Route("POST", "/<actor_type>/otp/verify", verify, CodeBody),
-    Route("POST", "/<actor_type>/otp/register", register, CodeBody),
-    Route("POST", "/<actor_type>/otp", authenticate, CodeBody),
-    Route("POST", "/<actor_type>/otp/finish", finish, CodeBody),
-    Route("POST", "/token/refresh", refresh),
-    Route("POST", "/token/revoke", revoke),
-    Route("GET", "/sign-ins", sign_ins),
-    Route("DELETE", "/sign-ins", end_other_sign_ins),
-    Route("DELETE", "/sign-ins/<sign_in_id>", end_sign_in),
-    Route("POST", "/session", begin_session),
-    Route("DELETE", "/session", end_session),
-    Route("GET", "/.well-known/jwks.json", jwks, cache=PUBLIC),
-)
+    Route(
+        "POST", "/<actor_type>/otp/generate", generate, "otpGenerate",
+        _ASKED, IdentifierBody, leads_to="otpVerify",
+    ),
+    Route(
+        "POST", "/<actor_type>/otp/pre-register", pre_register, "otpPreRegister",
+        (*_ASKED, DuplicateError), IdentifierBody, leads_to="otpRegister",
+    ),
+    Route(
+        "POST", "/<actor_type>/otp/start", start, "otpStart",
+        _ASKED, IdentifierBody, leads_to="otpFinish",
+    ),
+    Route("POST", "/<actor_type>/otp/verify", verify, "otpVerify", _GUESSED, CodeBody),
+    Route(
+        "POST", "/<actor_type>/otp/register", register, "otpRegister",
+        (*_GUESSED, DuplicateError), CodeBody,
+    ),
+    Route(
+        "POST", "/<actor_type>/otp", authenticate, "otpAuthenticate",
+        (*_GUESSED, ActorNotCreated), CodeBody,
+    ),
+    Route(
+        "POST", "/<actor_type>/otp/finish", finish, "otpFinish",
+        (*_GUESSED, ActorNotCreated), CodeBody,
+    ),
+    Route(
+        "POST", "/token/refresh", refresh, "tokenRefresh",
+        (*_IDENTIFIED, ActorNotCreated), credentials=BEARER,
+    ),
+    Route("POST", "/token/revoke", revoke, "tokenRevoke", _IDENTIFIED, credentials=BEARER),
+    Route(
+        "GET", "/sign-ins", sign_ins, "signInsList",
+        _IDENTIFIED, credentials=IDENTITY, leads_to="signInsEnd",
+    ),
+    Route(
+        "DELETE", "/sign-ins", end_other_sign_ins, "signInsEndOthers",
+        _IDENTIFIED, credentials=IDENTITY,
+    ),
+    Route(
+        "DELETE", "/sign-ins/<sign_in_id>", end_sign_in, "signInsEnd",
+        (*_IDENTIFIED, NotFound), credentials=IDENTITY,
+    ),
+    Route("POST", "/session", begin_session, "sessionBegin", _IDENTIFIED, credentials=BEARER),
+    Route("DELETE", "/session", end_session, "sessionEnd", _ANY, credentials=SESSION_IF_ANY),
+    Route(
+        "GET", "/.well-known/jwks.json", jwks, "keysList", (NotFound, RateLimited), cache=PUBLIC
+    ),
+)  # fmt: skip
+
+
+def _leave_note(kind: str, text: str) -> None:
+    current_state().notes.leave(kind, text)
 
 
 def build_blueprint() -> Blueprint:
     """Return a new blueprint with every route of the API."""
-    blueprint = Blueprint("otp_auth", __name__, template_folder="../pages/templates")
+    blueprint = Blueprint("otp_auth", __name__)
     for route in ROUTES:
         blueprint.add_url_rule(route.rule, route.endpoint, route.answer, methods=[route.method])
     blueprint.register_error_handler(RequestError, render_error)
     blueprint.register_error_handler(RateLimitExceeded, render_limit_of_app)
-    blueprint.before_request(AddressNotice())
+    blueprint.before_request(AddressNotice(_leave_note))
     blueprint.after_request(forbid_storing)
     blueprint.record(cover_prefix)
+    # APIFlask can't make its document beside a blueprint that has no such attribute.
+    blueprint.enable_openapi = False  # type: ignore[attr-defined]  # it is APIFlask's
     return blueprint

@@ -12,12 +12,14 @@ from ..core.audit import Audit
 from ..core.breaker import Breaker
 from ..core.budgets import Budgets
 from ..core.challenges import Challenges
+from ..core.checks import OwnCheck
 from ..core.crypto import KeyHasher, Keys
 from ..core.gates import Gate
 from ..core.keyset import symmetric_keys
 from ..core.lanes import Lanes
 from ..core.links import Links
 from ..core.live_codes import LiveCodes
+from ..core.notes import Notes
 from ..core.own_purposes import OwnPurposeRegistry, OwnPurposeSpec
 from ..core.secret_keys import secrets_of
 from ..core.settings import Settings
@@ -29,6 +31,7 @@ from ..flows.guess import Guesser
 from ..flows.issue import CodeIssuer
 from ..flows.redeem import CodeRedeemer
 from ..flows.send import CodeSender
+from ..flows.support import Support
 from ..storage.base import Store
 from ..storage.drivers import driver_errors
 from ..tokens.credentials import Credentials
@@ -51,6 +54,7 @@ def build_state(
     gates: Sequence[Gate],
     purposes: Mapping[str, OwnPurposeSpec],
     page_parts: PageParts,
+    checks: Mapping[str, OwnCheck],
     *,
     cache: BaseCache | Store | None,
     limiter: Limiter | None,
@@ -84,13 +88,17 @@ def build_state(
     sender = CodeSender(
         actors, own_purposes, lanes, live_codes, Links(keys), budgets, breaker, emit
     )
-    delivery = Delivery(app, settings, sender.settings_of, sender, emit, executor)
+    notes = Notes(storages.codes, keys)
+    delivery = Delivery(
+        app, settings, sender.settings_of, sender, emit, executor, leave_note=notes.leave
+    )
     asker = Asker(lanes, challenges, budgets, delivery, emit, gates, fixed_codes)
     guesser = Guesser(lanes, live_codes, fixed_codes, challenges, budgets, breaker, emit)
     storages.connect()
     return State(
         settings=settings,
         moving=storages.moving,
+        debug=app.debug,
         actors=actors,
         storages=storages,
         budgets=budgets,
@@ -105,6 +113,11 @@ def build_state(
         flow_cookies=FlowCookies(keys),
         page_parts=page_parts.checked(actors),
         fixed_codes=fixed_codes,
+        breaker=breaker,
+        own_purposes=own_purposes,
+        notes=notes,
+        support=Support(actors, own_purposes, lanes, live_codes, budgets, emit),
+        checks=checks,
     )
 
 

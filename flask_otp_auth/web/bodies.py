@@ -46,8 +46,10 @@ class CodeBody:
     """Answers with a code.
 
     :ivar identifier: where the code went, as it was typed.
-    :ivar otp: the code, as it was typed or pasted.
-    :ivar challenge: what the request for the code was answered with.
+    :ivar otp: the code, as it was typed or pasted. It has 6 to 10 digits, and 20 while somebody
+        attacks its owner: a front end has one text field that takes any number of digits, never a
+        box for each.
+    :ivar challenge: what the request for the code was answered with; the app may ask for it.
     """
 
     identifier: str = field(metadata=_IDENTIFIER)

@@ -10,7 +10,8 @@ import contextvars
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -22,7 +23,7 @@ from ..core.jobs import SendJob
 from ..core.scopes import Scope
 from ..core.settings import Settings
 from .backlog import OTHERS, Step
-from .hosts import inline_policy
+from .hosts import LeaveNote, inline_policy
 from .job_runs import JobRunner, Manner, Sender
 from .queue import DeliveryQueue
 from .signalling import Failure, Handler, Signaller
@@ -50,6 +51,7 @@ class Delivery:
     :param settings_of: returns the settings that count for a scope.
     :param sender: makes the message of a job.
     :param executor: the app's own, in place of a queue in this process.
+    :param leave_note: takes what ``flask otp check`` is to know of this process.
     :ivar held_back: handlers, each with its signal, that are not called; for tests.
     """
 
@@ -63,12 +65,15 @@ class Delivery:
         executor: Executor | None = None,
         *,
         queue: DeliveryQueue | None = None,
+        leave_note: LeaveNote = lambda *_: None,
     ) -> None:
         self._app = app
-        self._inline = inline_policy(app, settings.delivery, has_executor=executor is not None)
+        self._inline = inline_policy(
+            app, settings.delivery, has_executor=executor is not None, leave_note=leave_note
+        )
         self._executor = executor
         self._retries = settings.delivery_retries
-        self._queue = queue or DeliveryQueue()
+        self._queue = queue or DeliveryQueue(report=partial(leave_note, "handler-hangs"))
         signaller = Signaller(app)
         self.held_back: list[tuple[NamedSignal, Handler]] = signaller.held_back
         self._runner = JobRunner(sender, signaller, audit, settings_of)
@@ -129,6 +134,18 @@ class Delivery:
             # In this process even if there is an executor: what that is given must be a job.
             self._queue.reserve()
             self._queue.submit(step)
+
+    @contextlib.contextmanager
+    def in_command(self) -> Iterator[None]:
+        """Run jobs at once meanwhile, in this thread, wherever they run else.
+
+        For a command that waits for the outcome, in a process that serves nobody.
+        """
+        former, self._inline = self._inline, lambda: True
+        try:
+            yield
+        finally:
+            self._inline = former
 
     def run_here(self, job: SendJob) -> None:
         """Run a job in this thread, to its end; in the app's context that is there, if it is."""

@@ -22,16 +22,21 @@ _FREEZING_HOSTS = {
     "NETLIFY": "Netlify",
 }
 
+#: Takes the kind of a note and its text; see :class:`flask_otp_auth.core.notes.Notes`.
+LeaveNote = Callable[[str, str], None]
+
 _WARNING = (
-    "%s, so codes are delivered in the request, and the time of an answer tells who has an "
-    "account; %s"
+    "{}, so codes are delivered in the request, and the time of an answer tells who has an "
+    "account; {}"
 )
 
 
-def inline_policy(app: Flask, delivery: str, *, has_executor: bool) -> Callable[[], bool]:
+def inline_policy(
+    app: Flask, delivery: str, *, has_executor: bool, leave_note: LeaveNote = lambda *_: None
+) -> Callable[[], bool]:
     """Return what tells, at each delivery, whether it runs in the request.
 
-    Logs a warning where it must and nobody asked for it.
+    Where it must and nobody asked for it, logs a warning, and leaves a note at each delivery.
 
     :param delivery: ``background`` or ``inline``, as in the settings.
     :param has_executor: whether an executor of the app's own takes the jobs.
@@ -39,18 +44,24 @@ def inline_policy(app: Flask, delivery: str, *, has_executor: bool) -> Callable[
     if delivery == "inline":
         return lambda: True
     is_explicit = "OTP_AUTH_DELIVERY" in app.config
-    if not has_executor and _is_impossible(app, is_explicit=is_explicit):
-        return lambda: True
-    return (lambda: False) if is_explicit else (lambda: app.testing)
-
-
-def _is_impossible(app: Flask, *, is_explicit: bool) -> bool:
-    obstacle = _missing_threads() or (None if is_explicit else _freezing_host())
+    obstacle = None if has_executor else _obstacle(is_explicit=is_explicit)
     if obstacle is None:
-        return False
-    if not app.testing:
-        logger.warning(_WARNING, *obstacle)
-    return True
+        return (lambda: False) if is_explicit else (lambda: app.testing)
+
+    def must_be_inline() -> bool:
+        # Here, as nothing is stored before the first use.
+        leave_note("no-threads", obstacle)
+        return True
+
+    if app.testing:
+        return lambda: True
+    logger.warning("%s", obstacle)
+    return must_be_inline
+
+
+def _obstacle(*, is_explicit: bool) -> str | None:
+    obstacle = _missing_threads() or (None if is_explicit else _freezing_host())
+    return None if obstacle is None else _WARNING.format(*obstacle)
 
 
 def _missing_threads() -> tuple[str, str] | None:

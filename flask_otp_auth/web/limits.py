@@ -18,6 +18,7 @@ from limits.strategies import (
 )
 
 from ..errors import ConfigError, Unavailable
+from .hosts import LeaveNote
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
@@ -62,12 +63,13 @@ def _parsed(address: str | None) -> Address | None:
 
 
 class AddressNotice:
-    """Warns, once each, where callers can't be told apart by their addresses.
+    """Warns, once each, where callers can't be told apart by their addresses, and leaves a note.
 
     It runs before each request of the blueprint.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, leave_note: LeaveNote = lambda *_: None) -> None:
+        self._leave_note = leave_note
         self._given: set[str] = set()
 
     def __call__(self) -> None:
@@ -86,6 +88,7 @@ class AddressNotice:
             )
 
     def _warn(self, message: str) -> None:
+        self._leave_note("proxy-not-trusted", message)
         if message not in self._given:
             self._given.add(message)
             logger.warning(message)

@@ -30,7 +30,13 @@ FOREVER = "public, max-age=31536000, immutable"
 
 
 class IssuedAnswer(TypedDict):
-    """A code was asked for; the same whether one is sent or not. Times are in seconds."""
+    """A code was asked for; the same whether one is sent or not.
+
+    :ivar message: a text for people.
+    :ivar challenge: what may be sent back with the code.
+    :ivar expires_in: seconds that a code is valid; it has 6 to 20 digits, and one field is for all.
+    :ivar resend_after: seconds after which another code can be asked for.
+    """
 
     message: str
     challenge: str
@@ -39,14 +45,23 @@ class IssuedAnswer(TypedDict):
 
 
 class TokenAnswer(TypedDict):
-    """A token; ``registration`` is there where ``/otp/finish`` answers somebody new."""
+    """A token.
+
+    :ivar token: a JWT, for the header ``Authorization: Bearer``.
+    :ivar registration: there if the token is for registration, as it is for somebody new.
+    """
 
     token: str
     registration: NotRequired[Literal[True]]
 
 
 class SignInItem(TypedDict):
-    """A sign-in on one device; ``since`` is a time of ISO 8601, in UTC."""
+    """A sign-in on one device.
+
+    :ivar browser: in words, if it is known; so is ``platform``.
+    :ivar since: a time of ISO 8601, in UTC.
+    :ivar current: whether it is the one of the request.
+    """
 
     id: str
     browser: str | None
@@ -167,7 +182,7 @@ def render_limit_of_app(error: RateLimitExceeded) -> ResponseReturnValue:
 def forbid_storing(response: Response) -> Response:
     """Keep an answer out of caches (RFC 9111, 5.2.2.5), whatever a handler of the app says."""
     kept = response.headers.get("Cache-Control") in (PUBLIC, FOREVER)
-    if response.status_code != 200 or not kept:
+    if response.status_code not in (200, 304) or not kept:
         response.headers["Cache-Control"] = NO_STORE
     return response
 

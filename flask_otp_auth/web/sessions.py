@@ -22,7 +22,7 @@ KEY = "otp_auth"
 IDENTIFIER = "otp_auth_identifier"
 
 #: Sent with ``actor`` and ``actor_type`` when a page has begun a session; for bridges to others.
-begun_at_page = Signal()
+begun_at_page: Signal = Signal()
 
 _IDENTITY = "_otp_auth_identity"
 _REGISTRATION = "_otp_auth_registration"

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from flask import current_app
+from flask import Flask, current_app
 
 from ..errors import ConfigError
 
 if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported by init_app
+    from collections.abc import Mapping
+
     from ..core.actors import ActorRegistry
+    from ..core.breaker import Breaker
     from ..core.budgets import Budgets
     from ..core.challenges import Challenges
+    from ..core.checks import OwnCheck
     from ..core.crypto import KeyHasher
     from ..core.events import Emit
+    from ..core.notes import Notes
+    from ..core.own_purposes import OwnPurposeRegistry
     from ..core.settings import Settings
     from ..core.test_identities import FixedCodes
     from ..flows.confirm import Confirmations
     from ..flows.issue import CodeIssuer
     from ..flows.redeem import CodeRedeemer
+    from ..flows.support import Support
     from ..tokens.credentials import Credentials
     from .delivery import Delivery
     from .flow_cookies import FlowCookies
@@ -34,10 +43,14 @@ class State:
     """The parts of one app, put together by ``init_app``.
 
     :ivar moving: whether the windows of limits move.
+    :ivar debug: whether the app was in debug when this was made: the command line sets
+        ``app.debug`` anew.
+    :ivar checks: the app's own, by their names; may grow.
     """
 
     settings: Settings
     moving: bool
+    debug: bool
     actors: ActorRegistry
     storages: Storages
     budgets: Budgets
@@ -52,6 +65,11 @@ class State:
     flow_cookies: FlowCookies
     page_parts: PageParts
     fixed_codes: FixedCodes
+    breaker: Breaker
+    own_purposes: OwnPurposeRegistry
+    notes: Notes
+    support: Support
+    checks: Mapping[str, OwnCheck]
 
     def forget(self) -> None:
         """Forget every code, window, budget and sign-in of an app on ``memory://``; for tests.
@@ -61,6 +79,29 @@ class State:
         self.storages.forget()
         self.budgets.forget()
 
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Make no file meanwhile; for commands that only look, in a process that serves nobody."""
+        with self.storages.looking():
+            self._forget_absent_limits()
+            yield
+            self._forget_absent_limits()
+
+    def _forget_absent_limits(self) -> None:
+        if self.storages.has_absent_limits:
+            self.budgets.forget()
+
+
+def state_of(app: Flask) -> State:
+    """Return the state of an app.
+
+    :raises ConfigError: if the extension was not initialised with this app.
+    """
+    state = app.extensions.get(EXTENSION)
+    if state is None:
+        raise ConfigError("the app has no OTPAuth: call otp_auth.init_app(app)")
+    return cast(State, state)
+
 
 def current_state() -> State:
     """Return the current app's state.
@@ -68,7 +109,4 @@ def current_state() -> State:
     :raises ConfigError: if the extension was not initialised with this app.
     :raises RuntimeError: outside of an app context.
     """
-    state = current_app.extensions.get(EXTENSION)
-    if state is None:
-        raise ConfigError("the app has no OTPAuth: call otp_auth.init_app(app)")
-    return cast(State, state)
+    return state_of(current_app)

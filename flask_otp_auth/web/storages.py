@@ -2,20 +2,22 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from cachelib import BaseCache
 from flask import Flask
 from flask_limiter import Limiter
-from limits.storage import MemcachedStorage, MovingWindowSupport
+from limits.storage import MemcachedStorage, MemoryStorage, MovingWindowSupport
 from limits.strategies import RateLimiter
 
 from ..core.settings import PREFIX, Settings
 from ..errors import ConfigError, Unavailable
 from ..storage.backends import Backend, LazyStore, backend_for
-from ..storage.base import Store
-from ..storage.caches import limits_for, store_for
-from ..storage.memory import MemoryLimitStorage
+from ..storage.base import CacheStore, Store
+from ..storage.caches import file_of, limits_for, store_for
+from ..storage.memory import MemoryCache, MemoryLimitStorage
 from .limits import strategy_for, strategy_of, windows_move
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
@@ -45,6 +47,8 @@ class Storages:
         self._limiter = limiter
         self._own_store = None if cache is None else store_for(cache)
         self._own_limits = None if cache is None else limits_for(cache)
+        self._own_file = None if cache is None else file_of(cache)
+        self._looks = False
         self.codes: LazyStore = LazyStore(self._open_codes)
         self.sign_ins: LazyStore = self._store_of_sign_ins()
         self._check()
@@ -56,6 +60,8 @@ class Storages:
         """
         if self._limiter is not None:
             return strategy_of(self._limiter, self._app)
+        if self.has_absent_limits:
+            return strategy_for(MemoryLimitStorage())
         return strategy_for(self._own_limits or self._backend.open_limits())
 
     @property
@@ -66,6 +72,43 @@ class Storages:
         if self._own_limits is not None:
             return isinstance(self._own_limits, MovingWindowSupport)
         return not self._uri.startswith("memcached:")
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether codes are kept in the memory of this process."""
+        if self._own_store is not None:
+            return isinstance(self._own_limits, MemoryLimitStorage)
+        return self._uri.startswith("memory:")
+
+    @property
+    def counts_in_memory_alone(self) -> bool:
+        """Whether limits are kept in the memory of each process, and codes elsewhere."""
+        if self._limiter is not None:
+            return isinstance(self._limiter.storage, MemoryStorage)
+        apart = self._own_store is not None and self._own_limits is None
+        return apart and self._uri.startswith("memory:")
+
+    @property
+    def files(self) -> list[str]:
+        """The files of all that is kept in one; they need not be there yet."""
+        files = self._file_of_codes, self._file_of_sign_ins, self._file_of_limits
+        return list(dict.fromkeys(path for path in files if path is not None))
+
+    @property
+    def has_absent_limits(self) -> bool:
+        """Whether limits are looked for in a file that is not there."""
+        return self._is_absent(self._file_of_limits)
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Make no file meanwhile: where one is missing, look into an empty memory instead."""
+        self._looks = True
+        self._reopen_absent()
+        try:
+            yield
+        finally:
+            self._reopen_absent()
+            self._looks = False
 
     def connect(self) -> None:
         """Look whether servers answer, and what.
@@ -88,6 +131,32 @@ class Storages:
             raise ConfigError("only memory:// can be emptied, see OTP_AUTH_STORAGE_URI")
         self.codes.reopen()
         self.sign_ins.reopen()
+
+    def _reopen_absent(self) -> None:
+        for store, path in (
+            (self.codes, self._file_of_codes),
+            (self.sign_ins, self._file_of_sign_ins),
+        ):
+            if self._is_absent(path):
+                store.reopen()
+
+    def _is_absent(self, path: str | None) -> bool:
+        return self._looks and path is not None and not os.path.lexists(path)
+
+    @property
+    def _file_of_codes(self) -> str | None:
+        return self._backend.path if self._own_store is None else self._own_file
+
+    @property
+    def _file_of_sign_ins(self) -> str | None:
+        backend = self._sign_ins_backend
+        return self._file_of_codes if backend is None else backend.path
+
+    @property
+    def _file_of_limits(self) -> str | None:
+        if self._limiter is not None:
+            return None
+        return self._backend.path if self._own_limits is None else self._own_file
 
     @property
     def _uri(self) -> str:
@@ -112,18 +181,30 @@ class Storages:
         return backend_for(uri, self._app.instance_path, PREFIX + setting)
 
     def _open_codes(self) -> Store:
+        if self._is_absent(self._file_of_codes):
+            return CacheStore(MemoryCache())
         return self._own_store or self._backend.open_store()
 
+    @cached_property
+    def _sign_ins_backend(self) -> Backend | None:
+        uri = self._settings.sign_ins_uri
+        return None if uri is None else self._backend_for(uri, "SIGN_INS_URI")
+
     def _store_of_sign_ins(self) -> LazyStore:
-        if self._settings.sign_ins_uri is None:
+        backend = self._sign_ins_backend
+        if backend is None:
             if isinstance(self._own_limits, MemcachedStorage):
                 raise ConfigError(
                     "OTP_AUTH_SIGN_INS_URI is needed with a cache= on Memcached, as that forgets "
                     "and would sign people out: name a database or a Redis server there"
                 )
             return self.codes
-        backend = self._backend_for(self._settings.sign_ins_uri, "SIGN_INS_URI")
-        return LazyStore(backend.open_store)
+
+        def open_sign_ins() -> Store:
+            absent = self._is_absent(backend.path)
+            return CacheStore(MemoryCache()) if absent else backend.open_store()
+
+        return LazyStore(open_sign_ins)
 
     def _check(self) -> None:
         """Tell at the start what is wrong with storages that are opened later."""

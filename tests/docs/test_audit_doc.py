@@ -73,6 +73,7 @@ def test_it_lists_every_event_and_what_is_beside_it(
         for _ in range(4):
             api.register(wrong(outbox.last.otp), BOB)
     Api(app.test_client(), address="192.0.2.1").register(code, reviewer)
+    app.test_cli_runner().invoke(args=["otp", "unlock", "-y", "customer", BOB])
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE, re.MULTILINE)
     documented = {event: set(re.findall(r"`(\w+)`", beside)) for event, beside in rows}
     assert {line.pop("event"): set(line) for line in lines(log)} == documented

@@ -16,13 +16,20 @@ from urllib.parse import parse_qs
 
 import pytest
 import requests
-from fakes import ADA, BOB, SECRET, Api, bearer
+from fakes import ADA, BOB, SECRET, Api, bearer, wrong
+from flask import Flask
 from launch import ROOT, environment
 from mailbox_server import Mailbox
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from stores import Storages
 from werkzeug.security import check_password_hash
 from werkzeug.test import TestResponse
 
+from flask_otp_auth import OTPAuth, health
 from flask_otp_auth.testing import Outbox
 
 FOLDER = ROOT / "docs" / "recipes"
@@ -455,3 +462,100 @@ def test_rq_workers_send_codes_that_redis_never_sees(
     (otp,) = re.findall(rf"^To {BOB}: (\d{{6}}) is your code", run.stdout, re.MULTILINE)
     assert (otp not in run.stderr, otp.encode() not in jobs[0]) == (True, True)
     assert recipe.api.finish(otp, BOB).status_code == 200
+
+
+def sign_in_after_a_slip(recipe: Recipe) -> None:
+    """Let Ada mistype her code once, and then sign in."""
+    recipe.add("Customer", email=ADA)
+    recipe.api.generate(ADA)
+    assert recipe.api.verify(wrong(recipe.outbox.last.otp), ADA).status_code == 400
+    assert recipe.api.verify(recipe.outbox.last.otp, ADA).status_code == 200
+
+
+def test_what_happens_is_counted_for_prometheus(open_recipe: Callable[[str], Recipe]) -> None:
+    recipe = open_recipe("metrics")
+    sign_in_after_a_slip(recipe)
+    answer = recipe.client.get("/internal/metrics")
+    assert answer.mimetype == "text/plain"
+    counted = re.findall(
+        r'^otp_auth_events_total{actor_type="customer",detail="(\w*)",event="(\w+)"} 1\.0$',
+        answer.text,
+        re.MULTILINE,
+    )
+    assert sorted(counted, key=lambda each: each[1]) == [
+        ("otp", "actor_authenticated"),
+        ("", "otp_generated"),
+        ("wrong", "otp_rejected"),
+        ("", "otp_verified"),
+    ]
+    assert ADA not in answer.text
+
+
+def test_what_happens_is_traced_by_opentelemetry(open_recipe: Callable[[str], Recipe]) -> None:
+    recipe, spans, read = open_recipe("traces"), InMemorySpanExporter(), InMemoryMetricReader()
+    tracers, meters = TracerProvider(), MeterProvider([read])
+    tracers.add_span_processor(SimpleSpanProcessor(spans))
+    tracer = tracers.get_tracer("test")
+    recipe.code.watch(recipe.app, tracer, meters.get_meter("test"))
+    with tracer.start_as_current_span("request") as request:
+        sign_in_after_a_slip(recipe)
+    found = {span.name: span for span in spans.get_finished_spans() if span.name != "request"}
+    assert [name.removeprefix("otp_auth.") for name in found] == [
+        "otp_generated", "otp_rejected", "otp_verified", "actor_authenticated"
+    ]  # fmt: skip
+    verified = found["otp_auth.otp_verified"]
+    assert verified.parent is not None
+    assert verified.parent.span_id == request.get_span_context().span_id
+    assert found["otp_auth.otp_rejected"].attributes == {
+        "otp_auth.actor_type": "customer", "otp_auth.detail": "wrong"
+    }  # fmt: skip
+    data = read.get_metrics_data()
+    assert data is not None
+    told = data.to_json()
+    assert '"name": "otp_auth.events"' in told
+    assert '"event": "otp_rejected"' in told
+    assert not any(ADA in text for text in (told, *(span.to_json() for span in found.values())))
+    tracers.shutdown()
+    meters.shutdown()
+
+
+def test_health_is_told_to_who_knows_the_token(
+    open_recipe: Callable[[str], Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEALTH_TOKEN", "a token of the monitor")
+    client = open_recipe("health_route").client
+    for headers in ({}, {"Health-Token": "another"}, {"Health-Token": "é"}):
+        assert client.get("/internal/health", headers=headers).status_code == 404
+    answer = client.get("/internal/health", headers={"Health-Token": "a token of the monitor"})
+    assert (answer.status_code, answer.get_json()["ok"]) == (200, True)
+
+
+def test_the_page_on_observability_shows_what_the_recipes_and_health_have() -> None:
+    page = (ROOT / "docs" / "observability.md").read_text()
+    recipes = "".join(path.read_text() for path in FOLDER.glob("*.py"))
+    blocks = re.findall(r"```(python|json)\n(.*?)```", page, re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["python", "json"]
+    assert blocks[0][1] in recipes
+    app = Flask("shop")
+    app.config.update(TESTING=True, SECRET_KEY=SECRET)
+    otp_auth = OTPAuth(app)
+    otp_auth.add_actor_type("customer", Nobody())
+    shown = json.loads(blocks[1][1])
+    assert shape(shown) == shape(health(app))
+    for link in re.findall(r"\]\(([^)#]+)\)", page):
+        assert (ROOT / "docs" / link).is_file()
+
+
+def shape(value: Any) -> Any:
+    """Return a value with what is measured left out."""
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in value.items()}
+    return type(value)
+
+
+class Nobody:
+    """An actor store without actors."""
+
+    def find_by_identifier(self, identifier: str) -> None: ...
+
+    def find_by_id(self, actor_id: str) -> None: ...

@@ -178,7 +178,7 @@ def test_a_key_is_made_and_signs(
     make_app: Callable[..., Flask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed("openssl")
-    (line,) = blocks("Keys of your own", "sh")
+    (line,) = blocks("Keys of your own", "bash")
     subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, check=True)
     monkeypatch.chdir(tmp_path)
     app = SimpleNamespace(config={})

@@ -223,10 +223,19 @@ def test_notices_lead_to_the_site(make_shop: Callable[..., Flask], name: str) ->
     assert "http" not in nowhere.text + nowhere.html
 
 
-@pytest.mark.parametrize(
-    ("name", "page"),
-    [("already_registered", "sign-in"), ("unknown_actor", "sign-in"), ("new_device", "devices")],
-)
+PAGES = [("already_registered", "sign-in"), ("unknown_actor", "sign-in"), ("new_device", "devices")]
+
+
+@pytest.mark.parametrize(("name", "page"), PAGES)
+def test_notices_lead_to_our_own_pages(
+    make_shop: Callable[..., Flask], name: str, page: str
+) -> None:
+    shop = make_shop(site_url="https://shop.example", pages=True)
+    address = f"https://shop.example/auth/customer/{page}"
+    assert address in written(shop, **MESSAGES[name]()).text.splitlines()
+
+
+@pytest.mark.parametrize(("name", "page"), PAGES)
 def test_notices_lead_to_the_page_where_there_is_one(
     make_app: Callable[..., Flask], customers: Customers, name: str, page: str
 ) -> None:

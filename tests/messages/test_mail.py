@@ -15,7 +15,7 @@ from flask import Flask
 from mailbox_server import Mailbox
 from stores import PATIENCE, free_port, until
 
-from flask_otp_auth import ConfigError, OTPAuth
+from flask_otp_auth import ConfigError, OTPAuth, current_actor, page_required
 from flask_otp_auth.mail import mail_codes
 from flask_otp_auth.testing import Outbox
 
@@ -86,6 +86,29 @@ def test_a_code_arrives_in_both_forms(make_mailing: Callable[..., Flask], mailbo
     assert mail["X-Auto-Response-Suppress"] == "All"
     assert mail["References"].endswith("@otp-auth.invalid>")
     assert mail["Message-ID"] != mail["References"]
+
+
+def test_the_lines_of_an_app_with_pages(mailbox: Mailbox, customers: Customers) -> None:
+    """What a developer writes, as the docs have it."""
+    app = configured(mailbox)
+    Mail = flask_mail.Mail  # noqa: N806 - as an app imports it
+
+    app.config.update(OTP_AUTH_PAGES=True, OTP_AUTH_SITE_NAME="Ada's shop")
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", customers, identifier="email")
+    otp_auth.init_app(app)
+
+    mail_codes(app, Mail(app))
+
+    @app.get("/account")
+    @page_required("customer")
+    def account() -> str:
+        return str(current_actor.email)
+
+    client = app.test_client()
+    assert client.get("/account").status_code in (302, 303)
+    Api(client).start(ADA)
+    assert mailbox.next()["Subject"].endswith("is your code for Ada's shop")
 
 
 NAMES = (

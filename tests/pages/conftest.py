@@ -1,29 +1,14 @@
 """The shop with pages: customers who can join, an account page, and a browser."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from browsers import Browser
-from fakes import Customer, Customers
+from browsers import Browser, JoinableCustomers
+from fakes import Customers
 from flask import Flask
 
 from flask_otp_auth import OTPAuth, current_actor, page_required
-
-
-@dataclass
-class JoinableCustomers(Customers):
-    """The shop's accounts, and people who join.
-
-    :ivar filled_in: what each who joined filled in.
-    """
-
-    filled_in: list[dict[str, Any]] = field(default_factory=list)
-
-    def create(self, identifier: str, fields: dict[str, Any]) -> Customer:
-        self.filled_in.append(dict(fields))
-        return self.add(identifier)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from browsers import Browser, path_of
+from browsers import Browser, JoinableCustomers, path_of
 from fakes import ADA, BOB, wrong
 from flask import Flask
 
@@ -179,6 +179,19 @@ class TestShops:
         browser.get(path_of(message(browser).link or ""))
         browser.submit()
         assert browser.status == 303
+
+    def test_that_nobody_can_join_refuse_who_was_deleted_meanwhile(
+        self,
+        make_shop: Callable[..., Flask],
+        make_members: Callable[..., OTPAuth],
+        customers: JoinableCustomers,
+    ) -> None:
+        browser = Browser(make_shop(make_members(), **CONFIG))
+        browser.get(path_of(message(browser).link or ""))
+        customers.accounts.clear()
+        browser.submit()
+        assert browser.status == 400
+        assert REFUSED in browser.text
 
     def test_below_a_path_have_it_once(self, make_shop: Callable[..., Flask]) -> None:
         app = make_shop(OTP_AUTH_LINKS=True, OTP_AUTH_SITE_URL="https://example.org/shop")

@@ -1,7 +1,10 @@
 """Signing in at the pages: the way from an address to where a person wanted to go."""
 
-from browsers import Browser
+from collections.abc import Callable
+
+from browsers import Browser, JoinableCustomers
 from fakes import ADA, BOB, wrong
+from flask import Flask
 
 from flask_otp_auth.testing import Outbox
 
@@ -32,12 +35,17 @@ class TestTheWay:
         browser.get("sign-in?next=/account")
         assert (browser.status, browser.location) == (303, "/account")
 
-    def test_joining_without_a_form(self, browser: Browser, customers) -> None:
+    def test_joining_without_a_form(self, browser: Browser, customers: JoinableCustomers) -> None:
         browser.sign_in(BOB, next="/account")
         assert browser.location == "/account"
         browser.follow()
         assert browser.text == "account of bob@example.com"
         assert customers.filled_in == [{}]
+
+    def test_works_where_a_challenge_is_required(self, make_shop: Callable[..., Flask]) -> None:
+        browser = Browser(make_shop(OTP_AUTH_REQUIRE_CHALLENGE=True))
+        browser.sign_in()
+        assert browser.status == 303
 
     def test_a_wrong_code(self, browser: Browser) -> None:
         otp = browser.ask()

@@ -37,6 +37,20 @@ def test_drivers_and_other_extras_are_imported_only_when_used():
     assert not names & SLOW
 
 
+def test_a_server_imports_no_command():
+    program = """
+import json, sys
+from flask import Flask
+from flask_otp_auth import OTPAuth
+app = Flask("shop")
+app.config.update(TESTING=True, SECRET_KEY="a-secret-key-of-more-than-32-bytes-for-tests")
+OTPAuth(app)
+print(json.dumps([name for name in sys.modules if name.startswith("flask_otp_auth.cli.")]))
+"""
+    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert json.loads(run.stdout) == []
+
+
 def test_what_only_some_apps_use_is_imported_only_when_used():
-    unused = {"cli", "login", "pages", "sqlalchemy", "testing"}
+    unused = {"cli", "console", "login", "mail", "messages", "pages", "sqlalchemy", "testing"}
     assert not {f"flask_otp_auth.{name}" for name in unused} & set(imported())

@@ -1,7 +1,6 @@
 """Medusa's own JavaScript client drives the example shop, over real HTTP."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,8 @@ from typing import Any
 import jwt
 import pytest
 from launch import ROOT, Server, environment
-from stores import PATIENCE, Storages, free_port, installed
+from npm import node_modules
+from stores import PATIENCE, Storages, free_port
 
 SDK = "@medusajs/js-sdk@2"
 Play = Callable[[str], dict[str, Any]]
@@ -20,28 +20,8 @@ Play = Callable[[str], dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def modules(pytestconfig: pytest.Config) -> Path:
-    """The client and what it needs, installed with npm once and kept in pytest's cache."""
-    installed("node")
-    npm = installed("npm")
-    cache = pytestconfig.cache
-    assert cache is not None
-    folder = cache.mkdir("js-sdk")
-    if not (folder / "node_modules" / "@medusajs" / "js-sdk" / "package.json").exists():
-        install(npm, folder)
-    return folder / "node_modules"
-
-
-def install(npm: str, folder: Path) -> None:
-    """Install the client; where the registry can't be reached, skip, but in CI fail."""
-    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), SDK]
-    try:
-        subprocess.run(command, capture_output=True, check=True, timeout=300)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        complaint = (error.stderr or b"").decode(errors="replace").strip().partition("\n")[0]
-        reason = f"npm can't install {SDK}: {complaint or type(error).__name__}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    """The client and what it needs."""
+    return node_modules(pytestconfig, "js-sdk", SDK)
 
 
 @pytest.fixture(scope="module", params=["default", "redis", "memcached"])

@@ -1,15 +1,30 @@
-"""A person's browser at the pages of the shop: it keeps cookies, and fills in the forms it sees."""
+"""A browser at the pages of the shop: it keeps cookies, and fills in the forms that it sees."""
 
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlsplit
 
-from fakes import ADA
+from fakes import ADA, Customer, Customers
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from flask_otp_auth.testing import Outbox
+
+
+@dataclass
+class JoinableCustomers(Customers):
+    """The shop's accounts, and people who join.
+
+    :ivar filled_in: what each who joined filled in.
+    """
+
+    filled_in: list[dict[str, Any]] = field(default_factory=list)
+
+    def create(self, identifier: str, fields: dict[str, Any]) -> Customer:
+        self.filled_in.append(dict(fields))
+        return self.add(identifier)
 
 
 class Form:
@@ -69,13 +84,18 @@ class Browser:
     """
 
     def __init__(
-        self, app: Flask, prefix: str = "/auth/customer", *, base: str = "", address: str = "::1"
+        self,
+        app: Flask,
+        prefix: str = "/auth/customer",
+        *,
+        base: str = "",
+        base_url: str = "http://localhost",
     ) -> None:
         self.app = app
         self.client: FlaskClient = app.test_client()
         self.prefix = prefix
         self.base = base
-        self.address = address
+        self.base_url = base_url
         self.answer: TestResponse
 
     @property
@@ -105,8 +125,10 @@ class Browser:
     def open(self, page: str, **options: Any) -> TestResponse:
         """Send any request to a page."""
         path = page.removeprefix(self.base) if page.startswith("/") else f"{self.prefix}/{page}"
-        environ = {"REMOTE_ADDR": self.address, "SCRIPT_NAME": self.base}
-        self.answer = self.client.open(path, environ_overrides=environ, **options)
+        environ = {"SCRIPT_NAME": self.base}
+        self.answer = self.client.open(
+            path, base_url=self.base_url, environ_overrides=environ, **options
+        )
         return self.answer
 
     def fill_in(self, number: int = 0, /, **fields: str) -> dict[str, str]:

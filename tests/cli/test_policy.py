@@ -28,6 +28,15 @@ class TestPolicy:
         ran = app.test_cli_runner().invoke(args=["otp", "policy"])
         assert "customer: 8 digits, 1000 guesses per day" in ran.output
 
+    def test_for_machines(self, app: Flask) -> None:
+        ran = app.test_cli_runner().invoke(args=["otp", "policy", "--json"])
+        told = json.loads(ran.output)
+        assert told["max_guess_chance"] == 1e-4
+        of_all, of_customers = told["actor_types"]
+        assert (of_all["actor_type"], of_customers["actor_type"]) == (None, "customer")
+        assert (of_customers["digits"], of_customers["guesses_per_day"]) == (6, 20)
+        assert of_customers["per_day"] == pytest.approx(4e-5)
+
     def test_opens_no_storage(self, make_app: Callable[..., Flask], tmp_path: Path) -> None:
         """As root it would leave a file behind that the server can't open."""
         app = make_app(OTP_AUTH_STORAGE_URI=f"sqlite:///{tmp_path}/otp_auth.sqlite3")

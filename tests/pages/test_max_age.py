@@ -1,0 +1,202 @@
+"""Asking somebody who is signed in for a code again, because the sign-in is too old."""
+
+from collections.abc import Callable
+
+import pytest
+import time_machine
+from browsers import Browser, JoinableCustomers
+from fakes import ADA, BOB, sign_in
+from flask import Flask
+
+from flask_otp_auth import OTPAuth, current_actor, page_required
+from flask_otp_auth.testing import Outbox
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.fixture
+def app(make_shop: Callable[..., Flask], customers: JoinableCustomers) -> Flask:
+    """A shop whose wallet wants a sign-in of the last five minutes."""
+    customers.add(BOB)
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("vendor", customers)
+    otp_auth.add_actor_type("customer", customers)
+    otp_auth.add_actor_type("robot", customers, pages=False)
+    app = make_shop(otp_auth)
+
+    @app.get("/wallet")
+    @page_required("vendor", "customer", max_age=300)
+    def wallet() -> str:
+        return f"wallet of {current_actor.email}"
+
+    @app.get("/any")
+    @page_required(max_age=300)
+    def any_type() -> str:
+        return f"for {current_actor.email}"
+
+    return app
+
+
+@pytest.fixture
+def old(browser: Browser, clock: time_machine.Traveller) -> Browser:
+    """Ada's browser, ten minutes after her sign-in."""
+    browser.sign_in()
+    clock.shift(600)
+    return browser
+
+
+class TestSomebodyWhoIsSignedIn:
+    def test_is_asked_for_a_code_with_the_address_filled_in_and_fixed(self, old: Browser) -> None:
+        old.get("/wallet?id=7")
+        assert old.location == "/auth/customer/sign-in?next=/wallet?id%3D7"
+        old.follow()
+        assert old.status == 200
+        assert "Confirm that it is you" in old.text
+        identifier = old.page.by_id("identifier")
+        assert identifier["value"] == ADA
+        assert "readonly" in identifier
+        with Outbox(old.app) as outbox:
+            old.submit()
+        old.follow()
+        assert "Correct the address" not in old.text
+        old.submit(otp=outbox.last.otp)
+        assert (old.status, old.location) == (303, "/wallet?id=7")
+        old.follow()
+        assert old.text == "wallet of ada@example.com"
+
+    def test_can_t_be_somebody_else_by_another_address(self, old: Browser) -> None:
+        old.get("/wallet")
+        old.follow()
+        with Outbox(old.app) as outbox:
+            old.submit(identifier=BOB)
+        assert [message.identifier for message in outbox] == [ADA]
+
+    def test_keeps_the_address_on_a_page_that_had_expired(self, old: Browser) -> None:
+        old.get("/wallet")
+        old.follow()
+        old.submit(identifier=BOB, csrf_token="")
+        assert old.status == 400
+        assert old.page.by_id("identifier")["value"] == ADA
+
+    def test_may_have_the_code_sent_again(
+        self, old: Browser, clock: time_machine.Traveller
+    ) -> None:
+        old.get("/wallet")
+        old.follow()
+        old.submit()
+        old.follow()
+        clock.shift(60)
+        with Outbox(old.app) as outbox:
+            old.submit(1)
+        old.follow()
+        old.submit(otp=outbox.last.otp)
+        assert old.location == "/wallet"
+
+    def test_is_sent_on_again_after_that(self, old: Browser) -> None:
+        old.get("/wallet")
+        old.follow()
+        with Outbox(old.app) as outbox:
+            old.submit()
+        old.follow()
+        old.submit(otp=outbox.last.otp)
+        old.get("sign-in")
+        assert (old.status, old.location) == (303, "/")
+
+    def test_is_told_the_same_where_any_type_will_do(self, old: Browser) -> None:
+        old.get("/any")
+        assert old.location == "/auth/customer/sign-in?next=/any"
+        old.follow()
+        assert old.page.by_id("identifier")["value"] == ADA
+
+
+class TestTheMark:
+    def test_is_nothing_without_the_sign_in_that_it_is_of(self, old: Browser) -> None:
+        old.get("/wallet")
+        mark = old.cookie() or ""
+        other = Browser(old.app)
+        other.set_flow(mark)
+        other.get("sign-in")
+        assert other.page.by_id("identifier")["value"] == ""
+        with Outbox(old.app) as outbox:
+            other.submit(identifier=BOB)
+        assert outbox.last.identifier == BOB
+
+    def test_counts_for_nothing_once_that_sign_in_has_ended(self, old: Browser) -> None:
+        old.get("/wallet")
+        old.follow()
+        form = old.fill_in(identifier=BOB)
+        old.client.delete_cookie("session")
+        with Outbox(old.app) as outbox:
+            old.open("sign-in", method="POST", data=form)
+        assert outbox.last.identifier == BOB
+
+    def test_of_a_sign_in_before_lets_a_newer_one_go_on(
+        self, old: Browser, clock: time_machine.Traveller
+    ) -> None:
+        old.get("/wallet")
+        mark = old.cookie() or ""
+        old.client.delete_cookie("session")
+        old.client.delete_cookie("otp_auth_flow", path="/auth/customer")
+        old.sign_in()
+        old.set_flow(mark)
+        old.get("sign-in")
+        assert old.status == 303
+
+    def test_of_a_session_that_began_elsewhere_fixes_nothing(
+        self, app: Flask, browser: Browser, clock: time_machine.Traveller
+    ) -> None:
+        headers = {"Authorization": f"Bearer {sign_in(app)}"}
+        browser.open("/auth/session", method="POST", headers=headers)
+        clock.shift(600)
+        browser.get("/wallet")
+        browser.follow()
+        assert browser.status == 200
+        assert "readonly" not in browser.page.by_id("identifier")
+        with Outbox(app) as outbox:
+            browser.submit(identifier=ADA)
+        browser.follow()
+        browser.submit(otp=outbox.last.otp)
+        browser.follow()
+        assert browser.text == "wallet of ada@example.com"
+
+
+class TestWhoIsNot:
+    def test_is_sent_to_the_first_type_with_pages(self, browser: Browser) -> None:
+        browser.get("/wallet")
+        assert browser.location == "/auth/vendor/sign-in?next=/wallet"
+        assert browser.cookie() is None
+
+    def test_of_these_types_goes_to_the_first_as_well(self, app: Flask, browser: Browser) -> None:
+        @app.get("/office")
+        @page_required("robot", "vendor")
+        def office() -> str:
+            return "office"
+
+        browser.sign_in()
+        browser.get("/office")
+        assert browser.location == "/auth/vendor/sign-in?next=/office"
+
+    def test_with_a_token_that_is_too_old_has_no_mark(
+        self, app: Flask, browser: Browser, clock: time_machine.Traveller
+    ) -> None:
+        token = sign_in(app)
+        clock.shift(600)
+        browser.get("/wallet", headers={"Authorization": f"Bearer {token}"})
+        assert browser.status == 303
+        assert "Set-Cookie" not in browser.answer.headers
+
+
+class TestTheGuard:
+    def test_lets_tokens_in_as_well(self, app: Flask, browser: Browser) -> None:
+        token = sign_in(app)
+        browser.get("/wallet", headers={"Authorization": f"Bearer {token}"})
+        assert browser.text == "wallet of ada@example.com"
+
+    @pytest.mark.parametrize("arguments", [(1,), (lambda: None,)])
+    def test_is_called_with_names(self, arguments: tuple[object, ...]) -> None:
+        with pytest.raises(TypeError, match="names of actor types"):
+            page_required(*arguments)  # type: ignore[arg-type]
+
+    def test_takes_an_age_in_seconds(self) -> None:
+        with pytest.raises(TypeError, match="max_age"):
+            page_required(max_age=-1)
