@@ -37,6 +37,16 @@
     }
   }
 
+  // A second click while the first is on its way would only be refused.
+  for (const form of document.forms) {
+    let sent = false;
+    form.addEventListener("submit", (event) => {
+      if (sent) event.preventDefault();
+      sent = true;
+    });
+    window.addEventListener("pageshow", () => (sent = false)); // back again
+  }
+
   // The time until a new code can be sent runs down; then the sentence goes.
   if (wait) {
     const end = Date.now() + 1000 * wait.dataset.otpSeconds;
