@@ -47,23 +47,25 @@ def device(context: Context | None) -> str | None:
 
 def time(context: Context | None) -> str | None:
     """Say when a request came, with the time zone; ``None`` if there was no request."""
-    if context is None:
-        return None
+    return None if context is None else moment(context.requested_at)
+
+
+def moment(at: datetime) -> str:
+    """Say a time, with its zone: in the form of the language and the app's own zone, or in UTC."""
     if has_babel():
-        return _local_time(context.requested_at)
-    moment = context.requested_at.astimezone(UTC)
-    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"
+        return _local_time(at)
+    at = at.astimezone(UTC)
+    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}, {at:%H:%M} UTC"
 
 
-def _local_time(moment: datetime) -> str:
-    """Return a time in the form of the language, in the app's own time zone."""
+def _local_time(at: datetime) -> str:
     from babel import Locale, dates  # comes with Flask-Babel
     from flask_babel import get_babel  # here: not each app has it
 
     # The app's default, as its selector may need the request.
     zone = dates.get_timezone(get_babel().default_timezone)
     locale = Locale.parse(language(), sep="-")
-    return dates.format_datetime(moment, "long", tzinfo=zone, locale=locale)
+    return dates.format_datetime(at, "long", tzinfo=zone, locale=locale)
 
 
 def fields(binds: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from flask import Response
 
 from ..errors import RequestError
+from ..messages.facts import moment
 from ..web import sessions
 from .problems import Problem, problem_of
 from .rendering import render
@@ -69,6 +70,7 @@ def _devices_page(visit: Visit, problem: Problem | None = None) -> Response:
         "devices.html",
         problem,
         csrf_token=visit.session_token(claims.sid),
+        when=moment,
         sign_ins=visit.state.credentials.sign_ins(visit.name, actor, claims.sid),
         devices_url=visit.url("devices"),
     )

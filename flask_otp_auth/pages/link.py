@@ -10,6 +10,7 @@ from ..errors import InvalidIdentifier, RequestError
 from ..web.context import current_caller
 from ..web.flow_cookies import Flow
 from .code import admit, problem_of_code, redeem
+from .masks import shown
 from .problems import PageExpired, Problem, problem_of
 from .rendering import render_flow
 from .sign_in import typed_identifier
@@ -87,6 +88,7 @@ def _page(visit: Visit, problem: Problem | None = None, *, is_own: bool = False)
         visit.flow,
         problem,
         is_own=is_own,
+        masked=shown(visit.flow.identifier or "") if is_own else "",
         kind=visit.kind,
         identifier="" if is_own else visit.typed("identifier")[:MAX_LENGTH],
         link_url=visit.url("link", token=visit.token),

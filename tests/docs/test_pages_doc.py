@@ -8,6 +8,7 @@ import pytest
 from browsers import Browser
 from fakes import SECRET
 from jinja2 import FileSystemLoader
+from launch import ROOT
 from pages import DOCS, blocks_of
 
 PAGE = DOCS / "pages.md"
@@ -55,3 +56,12 @@ def test_the_table_has_each_page(names: dict[str, Any]) -> None:
     shown = {path.replace("/customer/", "/<actor_type>/") for path in table}
     under = {rule for rule in rules if rule.startswith("/auth/<actor_type>/")}
     assert shown == {rule for rule in under if "/otp" not in rule} - others
+
+
+def test_the_table_has_each_property_of_the_style_sheet() -> None:
+    sheet = (ROOT / "flask_otp_auth/pages/static/otp_auth.css").read_text()
+    light, dark, *_ = re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)
+    known = re.findall(r"(--otp-[a-z-]+):", light)
+    assert re.findall(r"^\| `(--otp-[a-z-]+)`", PAGE.read_text(), re.MULTILINE) == known
+    assert set(re.findall(r"(--otp-[a-z-]+):", dark)) == set(known) - {"--otp-radius"}
+    assert set(re.findall(r"var\((--otp-[a-z-]+)\)", sheet)) == set(known)
