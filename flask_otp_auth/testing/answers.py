@@ -64,9 +64,7 @@ def differences(known: Sequence[Answer], unknown: Sequence[Answer]) -> list[str]
             found.append(f"body: {' '.join(words[:_SHOWN])!r} for {who} alone")
     lengths = {a.length for a in known}, {a.length for a in unknown}
     if not found and lengths[0].isdisjoint(lengths[1]):
-        found.append(
-            f"body: {min(lengths[0])} characters for known, {min(lengths[1])} for unknown"
-        )
+        found.append(f"body: {min(lengths[0])} characters for known, {min(lengths[1])} for unknown")
     return found
 
 

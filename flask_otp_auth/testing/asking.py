@@ -98,9 +98,7 @@ class Asker:
         self.asked += 1
 
 
-def timed(
-    call: Callable[[str], object], first: str, second: str, tries: int
-) -> Pair:
+def timed(call: Callable[[str], object], first: str, second: str, tries: int) -> Pair:
     """Call a function for two arguments in turns."""
     samples = Sample(), Sample()
     with _no_collector():
@@ -122,7 +120,6 @@ def _turns(tries: int) -> Sequence[bool]:
 def _no_collector() -> Iterator[None]:
     """Keep the garbage collector from stopping one of them and not the other."""
     was_enabled = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield

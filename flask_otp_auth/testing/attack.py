@@ -72,6 +72,4 @@ def _enumerator(box: Box, tries: int, through: Sequence[str]) -> Iterator[Found]
     comparison.run()
     for by in ("answers", "time"):
         leaks = [leak.text for leak in comparison.leaks if leak.by == by]
-        yield Found(
-            f"enumerator ({by})", tries=comparison.asked, through=len(leaks), leaks=leaks
-        )
+        yield Found(f"enumerator ({by})", tries=comparison.asked, through=len(leaks), leaks=leaks)

@@ -1,6 +1,7 @@
 """A box for attackers: an app from a factory, on a storage of its own, which sends to nobody."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,6 +20,7 @@ from ..web.limits import strategy_for
 from ..web.state import EXTENSION, State
 from .executors import Held
 from .limits import unlimited
+from .messages import Message
 from .outbox import Outbox
 from .production import as_in_production
 from .routes import path_of
@@ -83,12 +85,12 @@ class Box:
     def post(
         self,
         endpoint: str,
+        fields: Mapping[str, str] | None = None,
         *,
         worker: int = 0,
         client: FlaskClient | None = None,
         address: str | None = None,
         headers: dict[str, str] | None = None,
-        **fields: str,
     ) -> TestResponse:
         """Post to a route of the blueprint.
 
@@ -99,7 +101,9 @@ class Box:
         path = path_of(self.app, endpoint, **({"actor_type": self.name} if fields else {}))
         with swapped(self.app.extensions, {EXTENSION: self.workers[worker % len(self.workers)]}):
             return (client or self.app.test_client()).post(
-                path, json=fields or None, **self._sent(address or self.new_address(), headers or {})
+                path,
+                json=fields,
+                **self._sent(address or self.new_address(), headers or {}),
             )
 
     def _sent(self, address: str, headers: dict[str, str]) -> dict[str, Any]:
@@ -118,7 +122,7 @@ class Box:
 
     def ask(self, endpoint: str, identifier: str, **where: Any) -> str:
         """Ask for a code, and return the challenge."""
-        answer = self.post(endpoint, identifier=identifier, **where).get_json(silent=True)
+        answer = self.post(endpoint, {"identifier": identifier}, **where).get_json(silent=True)
         return str((answer or {}).get("challenge", ""))
 
     def enter(self, client: FlaskClient | None = None) -> str | None:
@@ -126,13 +130,16 @@ class Box:
         codes = [message for message in self.outbox if message.identifier == self.known]
         for message in reversed(codes[-4:]):
             for endpoint in ("verify", "finish"):
-                answer = self.post(
-                    endpoint, client=client, identifier=self.known, otp=message.otp,
-                    challenge=message.challenge or "",
-                )  # fmt: skip
+                answer = self.post(endpoint, self.given(message), client=client)
                 if answer.status_code == 200:
                     return str(answer.get_json()["token"])
         return None
+
+    @staticmethod
+    def given(message: Message) -> dict[str, str]:
+        """Return what somebody sends who got a message."""
+        challenge = message.challenge or ""
+        return {"identifier": message.identifier, "otp": message.otp, "challenge": challenge}
 
     def strangers(self, number: int) -> list[str]:
         """Return identifiers that nobody has; fewer, where their form allows no more."""
@@ -156,6 +163,7 @@ def boxed(
     jobs, watch = Held(), Watch()
     cache = WatchedCache(watch)
     with ExitStack() as stack:
+        stack.enter_context(_quiet())
         stack.enter_context(handlers_held_back(app, ALL_SIGNALS))
         workers = [
             stack.enter_context(as_in_production(app, cache, jobs, strategy=strategy))
@@ -170,6 +178,18 @@ def boxed(
         )
         _introduce(box)
         yield box
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what attackers do out of the log: their warnings are nobody's concern."""
+    logger = logging.getLogger("flask_otp_auth")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _introduce(box: Box) -> None:

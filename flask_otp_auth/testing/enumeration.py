@@ -181,7 +181,7 @@ class Enumeration:
         pair = [actor_type.canonical(who) for who in (self._known, self._unknown)]
         for _ in range(2):
             with self._app.app_context():
-                measured = timed(find, *pair, self._tries)
+                measured = timed(find, pair[0], pair[1], self._tries)
             if abs(measured.gap) < LOADING or not measured.differs:
                 return
         which = "exist" if measured.gap > 0 else "do not exist"

@@ -46,9 +46,7 @@ class Form:
                 typed[name] = "x"
         return {**self.values, **typed}
 
-    def send(
-        self, client: FlaskClient, page: str, identifier: str, otp: str = ""
-    ) -> TestResponse:
+    def send(self, client: FlaskClient, page: str, identifier: str, otp: str = "") -> TestResponse:
         """Fill it in and send it.
 
         :param page: the path of the page that it is on.

@@ -15,9 +15,9 @@ _CLIENT = werkzeug.test.__file__
 
 #: Where no code of the app's own is: the standard library, what is installed, this package.
 _ELSEWHERE = tuple(
-    str(Path(folder).resolve())
+    str(Path(str(folder)).resolve())
     for folder in (
-        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        *(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")),
         Path(__file__).parent.parent,
     )
 )

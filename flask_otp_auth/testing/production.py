@@ -14,9 +14,7 @@ from .watching import WatchedCache
 
 
 @contextmanager
-def as_in_production(
-    app: Flask, cache: WatchedCache, jobs: Held, **parts: Any
-) -> Iterator[State]:
+def as_in_production(app: Flask, cache: WatchedCache, jobs: Held, **parts: Any) -> Iterator[State]:
     """Run a block in which an app works on a storage of its own, and its deliveries are held.
 
     Under ``TESTING``, so that nothing else of the app's becomes real; but errors are answered as in

@@ -45,9 +45,7 @@ class Report:
         yield f"{'attacker':<30}{'tries':>10}{'through':>12}{'bound':>10}"
         for row in self.rows:
             mark = "" if row.through <= row.bound else "  broken"
-            yield (
-                f"{row.attacker:<30}{row.tries:>10,}{row.through:>12,}{row.bound:>10,}{mark}"
-            )
+            yield (f"{row.attacker:<30}{row.tries:>10,}{row.through:>12,}{row.bound:>10,}{mark}")
         for leak in self.leaks:
             yield from wrap(leak, _WIDTH, initial_indent="- ", subsequent_indent="  ")
         yield "every bound holds" if self.ok else "not every bound holds"

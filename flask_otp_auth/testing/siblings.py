@@ -25,13 +25,10 @@ def siblings(actor_type: ActorType, identifier: str, count: int = 1) -> list[str
 
 
 def _candidates(identifier: str, tries: int) -> Iterator[str]:
-    local, at, domain = identifier.rpartition("@")
-    changing = local if at else identifier
+    local, at, domain = identifier.partition("@")
     draw = random.Random(identifier)  # noqa: S311 - it is no secret, and each run is to be the same
     for _ in range(tries):
-        yield "".join(_changed(char, place, draw) for place, char in enumerate(changing)) + (
-            at + domain
-        )
+        yield "".join(_changed(char, place, draw) for place, char in enumerate(local)) + at + domain
 
 
 def _changed(char: str, place: int, draw: random.Random) -> str:

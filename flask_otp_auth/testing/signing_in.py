@@ -120,7 +120,7 @@ class _Flow:
             return lambda: method(self.identifier, {})
         store = type(self.actor_type.store).__name__
         raise LookupError(
-            f"there is no {self.actor_type.name} with this identifier, and {store} has no create(): "
+            f"no {self.actor_type.name} has this identifier, and {store} has no create(): "
             "make the account before, or pass create=, a function that takes the identifier and "
             "makes it"
         )

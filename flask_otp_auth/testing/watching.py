@@ -68,25 +68,36 @@ class Watch:
     def _noting(self, store: Any, finder: str) -> Iterator[None]:
         """Have the store itself note look-ups, as the app's own code may use it as well."""
         find = getattr(store, finder)
-        was_its_own = finder in getattr(store, "__dict__", {})
 
         @wraps(find)
         def noting(wanted: str) -> Any:
             self.work.look_ups.append((finder, place_of(sys._getframe(1))))
             return find(wanted)
 
-        try:
-            setattr(store, finder, noting)
-        except AttributeError:  # __slots__, or frozen: then only what it does in the end shows
+        with replaced(store, finder, noting):
             yield
-            return
-        try:
-            yield
-        finally:
-            if was_its_own:
-                setattr(store, finder, find)
-            else:
-                delattr(store, finder)
+
+
+@contextmanager
+def replaced(store: Any, method: str, function: Callable[..., Any]) -> Iterator[bool]:
+    """Replace a method of an object while a block runs.
+
+    :returns: whether that can be: it can't with ``__slots__``, or where the object is frozen.
+    """
+    before = getattr(store, method)
+    was_its_own = method in getattr(store, "__dict__", {})
+    try:
+        setattr(store, method, function)
+    except AttributeError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        if was_its_own:
+            setattr(store, method, before)
+        else:
+            delattr(store, method)
 
 
 class WatchedCache(MemoryCache):

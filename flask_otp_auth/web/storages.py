@@ -161,8 +161,11 @@ class Storages:
         for uri in (*uris, self._settings.sign_ins_uri or ""):
             if uri and not uri.startswith(("memory:", "sqlite:")):
                 return uri.partition(":")[0]
-        stands = (self._own_store, self.limiter and self.limiter.storage)
-        return next((type(part).__name__ for part in stands if not _has_our_clock(part)), None)
+        for part in (self._own_store, None if self.limiter is None else self.limiter.storage):
+            kind: type[object] = type(part)
+            if kind.__module__.startswith(_SERVERS):
+                return kind.__name__
+        return None
 
     def _reopen_absent(self) -> None:
         for store, path in (
@@ -255,11 +258,6 @@ class Storages:
     @property
     def _is_for_development(self) -> bool:
         return self._app.debug or self._app.testing
-
-
-def _has_our_clock(part: object) -> bool:
-    """Tell whether a store or a storage of limits measures by ``time.time``."""
-    return not type(part).__module__.startswith(_SERVERS)
 
 
 def _contact(store: LazyStore) -> None:

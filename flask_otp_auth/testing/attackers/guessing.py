@@ -37,9 +37,9 @@ def guesser(box: Box) -> Found:
 
 def _is_compared(box: Box, number: int, otp: str, challenges: dict[str, str]) -> bool:
     endpoint = "verify" if number % 4 < 2 else "finish"
-    challenge = challenges[endpoint]
     box.watch.begin()
-    box.post(endpoint, worker=number, identifier=box.known, otp=otp, challenge=challenge)
+    given = {"identifier": box.known, "otp": otp, "challenge": challenges[endpoint]}
+    box.post(endpoint, given, worker=number)
     return "wrong" in box.watch.work.rejections
 
 
@@ -49,15 +49,13 @@ def sprayer(box: Box) -> Found:
     found = Found("sprayer", bound)
     box.begin()
     victims = box.strangers(20) or [box.unknown]
-    for number in range(min(2 * bound + 20, _MOST)):
-        answer = box.post(
-            "verify",
-            worker=number,
-            address=ADDRESS,
-            headers={header: _forged(header, box.new_address()) for header in _FORGED},
-            identifier=victims[number % len(victims)],
-            otp="0" * box.settings.digits,
-        )
+    challenges = [box.ask("generate", victim) for victim in victims]
+    for number in range(min(bound + bound // 5 + 20, _MOST)):
+        whose = number % len(victims)
+        guess = {"identifier": victims[whose], "challenge": challenges[whose]}
+        guess["otp"] = "0" * box.settings.digits
+        forged = {header: _forged(header, box.new_address()) for header in _FORGED}
+        answer = box.post("verify", guess, worker=number, address=ADDRESS, headers=forged)
         found.tried(answer.status_code != 429)
     believed = believed_header(box)
     if found.through > bound:
