@@ -3,6 +3,7 @@
 tests/testing/test_leaky.py holds an attack on it, which names each of the eight.
 """
 
+import secrets
 import time
 from types import SimpleNamespace
 
@@ -46,7 +47,7 @@ class CustomerStore:
 def create_app(leaks=ALL):
     """Make the shop, with some of its leaks or with all."""
     app = Flask("leaky")
-    app.config.update(TESTING=True, SECRET_KEY="the secret key of a shop that is for tests only")
+    app.config.update(TESTING=True, SECRET_KEY=secrets.token_hex(32))
     if INLINE in leaks:
         app.config["OTP_AUTH_DELIVERY"] = "inline"  # leak: only a member's request waits for mail
     store = CustomerStore(slow=SLOW_FINDER in leaks)
@@ -73,7 +74,8 @@ def add_hooks(app, store, leaks):
 
         @app.errorhandler(InvalidOTP)
         def explain(error):
-            known = request.get_json()["identifier"] in store.accounts
+            asked = request.get_json(silent=True) or request.form
+            known = asked.get("identifier") in store.accounts
             text = "Wrong code." if known else "There is no such customer."  # leak
             return jsonify(type=error.type, message=text), 400
 

@@ -71,5 +71,5 @@ def _enumerator(box: Box, tries: int, through: Sequence[str]) -> Iterator[Found]
     comparison = Enumeration(box.app, box.name, box.known, box.unknown, tries, through)
     comparison.run()
     for by in ("answers", "time"):
-        leaks = [leak.text for leak in comparison.leaks if leak.by == by]
+        leaks = comparison.leaks(by)
         yield Found(f"enumerator ({by})", tries=comparison.asked, through=len(leaks), leaks=leaks)

@@ -163,7 +163,7 @@ def boxed(
     jobs, watch = Held(), Watch()
     cache = WatchedCache(watch)
     with ExitStack() as stack:
-        stack.enter_context(_quiet())
+        stack.enter_context(_quiet(app))
         stack.enter_context(handlers_held_back(app, ALL_SIGNALS))
         workers = [
             stack.enter_context(as_in_production(app, cache, jobs, strategy=strategy))
@@ -181,15 +181,17 @@ def boxed(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet(app: Flask) -> Iterator[None]:
     """Keep what attackers do out of the log: their warnings are nobody's concern."""
-    logger = logging.getLogger("flask_otp_auth")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = (logging.getLogger("flask_otp_auth"), app.logger)
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _introduce(box: Box) -> None:

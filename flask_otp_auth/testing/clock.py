@@ -38,7 +38,11 @@ class Clock:
 
     def __enter__(self) -> Clock:
         self._traveller: time_machine.Traveller = self._travel.start()
-        self._check()
+        try:
+            self._check()
+        except BaseException:
+            self._travel.stop()
+            raise
         return self
 
     def __exit__(

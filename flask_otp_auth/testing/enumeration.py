@@ -38,9 +38,13 @@ class Leak:
     """One way in which an app tells who has an account.
 
     :ivar by: ``answers`` (and the work behind them) or ``time``.
+    :ivar question: whose answers tell.
+    :ivar cause: what they tell, without figures.
     """
 
     by: str
+    question: str
+    cause: str
     text: str
 
 
@@ -68,15 +72,15 @@ def assert_enumeration_safe(
     """
     comparison = Enumeration(app, actor_type, known, unknown, tries, through)
     comparison.run()
-    if comparison.leaks:
-        lines = "\n".join(f"  - {leak.text}" for leak in comparison.leaks)
+    leaks = comparison.leaks()
+    if leaks:
+        lines = "\n".join(f"  - {leak}" for leak in leaks)
         raise AssertionError(f"the app tells who has an account:\n{lines}")
 
 
 class Enumeration:
     """One comparison.
 
-    :ivar leaks: each difference, once.
     :ivar asked: how many requests were made.
     """
 
@@ -91,7 +95,7 @@ class Enumeration:
     ) -> None:
         if tries < FEWEST:
             raise ValueError(f"tries must be {FEWEST} at least, or no difference is significant")
-        self.leaks: list[Leak] = []
+        self._found: list[Leak] = []
         self.asked = 0
         self._app = app
         self._name = actor_type
@@ -129,16 +133,25 @@ class Enumeration:
                 f"known= must have an active {self._name} in the app, and unknown= none"
             )
 
-    def _add(self, by: str, text: str) -> None:
-        leak = Leak(by, text)
-        if leak not in self.leaks:
-            self.leaks.append(leak)
+    def leaks(self, by: str | None = None) -> list[str]:
+        """Return each difference once, with the questions whose answers tell it.
+
+        :param by: as in :class:`Leak`; ``None`` for all.
+        """
+        causes: dict[str, list[Leak]] = {}
+        for leak in self._found:
+            if by in (None, leak.by):
+                causes.setdefault(leak.cause, []).append(leak)
+        return [_line(leaks) for leaks in causes.values()]
+
+    def _add(self, by: str, question: str, cause: str, text: str = "") -> None:
+        self._found.append(Leak(by, question, cause, text or cause))
 
     def _compare(self, asker: Asker, actor_type: ActorType, question: Question) -> None:
         first = asker.ask(question, self._known, self._unknown)
         _check_answered(question, first)
         for text in _told_by_work(question, first):
-            self._add("answers", text)
+            self._add("answers", question.name, text)
         told = differences(first.first.answers, first.second.answers)
         if not told and not first.differs:
             return
@@ -146,7 +159,7 @@ class Enumeration:
         second = asker.ask(question, self._known, self._unknown)
         for text in differences(second.first.answers, second.second.answers):
             if text in told:
-                self._add("answers", f"{question.name}: {text}")
+                self._add("answers", question.name, text)
         if first.differs and second.differs_like(first.gap):
             self._add_time(asker, actor_type, question, second)
 
@@ -157,9 +170,9 @@ class Enumeration:
             return
         calls = [asker.call(question, who) for who in (self._known, self._unknown)]
         slow, fast = calls if pair.gap > 0 else reversed(calls)
-        who = "known" if pair.gap > 0 else "unknown"
-        text = f"{question.name}: time: {abs(pair.gap) * 1000:.2f} ms more for {who}"
-        self._add("time", text + places(slowest_place(slow, fast)))
+        who, where = "known" if pair.gap > 0 else "unknown", places(slowest_place(slow, fast))
+        text = f"time: {abs(pair.gap) * 1000:.2f} ms more for {who}{where}"
+        self._add("time", question.name, f"time for {who}{where}", text)
 
     def _is_of_the_account(
         self, asker: Asker, actor_type: ActorType, question: Question, gap: float
@@ -185,11 +198,18 @@ class Enumeration:
             if abs(measured.gap) < LOADING or not measured.differs:
                 return
         which = "exist" if measured.gap > 0 else "do not exist"
+        where = places(defined_at(find))
         self._add(
-            "time",
-            f"find_by_identifier: time: {abs(measured.gap) * 1000:.2f} ms more for rows that "
-            f"{which}{places(defined_at(find))}: answers show it wherever it runs in the request",
-        )
+            "time", "find_by_identifier", f"time for rows that {which}{where}",
+            f"time: {abs(measured.gap) * 1000:.2f} ms more for rows that {which}{where}: answers "
+            "show it wherever it runs in the request",
+        )  # fmt: skip
+
+
+def _line(leaks: Sequence[Leak]) -> str:
+    names = list(dict.fromkeys(leak.question for leak in leaks))
+    more = f" (and {len(names) - 1} more)" if names[1:] else ""
+    return f"{names[0]}{more}: {leaks[0].text}"
 
 
 def _check_answered(question: Question, pair: Pair) -> None:
@@ -208,19 +228,19 @@ def _told_by_work(question: Question, pair: Pair) -> Iterator[str]:
     sent = {name for work in every for name in work.signals} & _DELIVERED_NAMES
     for name in sorted(sent):
         yield (
-            f"{question.name}: signal {name} is sent within the request (OTP_AUTH_DELIVERY is "
+            f"signal {name} is sent within the request (OTP_AUTH_DELIVERY is "
             "'inline'), so its handlers tell by their time"
         )
     look_ups = [look_up for work in every for look_up in work.look_ups]
     for finder, place in dict.fromkeys(look_ups) if question.asks else ():
-        yield f"{question.name}: {finder} is called within the request{places(place)}"
+        yield f"{finder} is called within the request{places(place)}"
     if sent or (look_ups and question.asks):
         return
     for what in ("signals", "finders", "storage"):
         told = [{_told(work, what) for work in works} for works in (known, unknown)]
         if told[0].isdisjoint(told[1]):
             yield (
-                f"{question.name}: {what}: {_shown(told[0])} for known, {_shown(told[1])} for "
+                f"{what}: {_shown(told[0])} for known, {_shown(told[1])} for "
                 f"unknown{places(*(place for _, place in look_ups))}"
             )
 

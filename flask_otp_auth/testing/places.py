@@ -8,10 +8,10 @@ from inspect import unwrap
 from pathlib import Path
 from types import CodeType, FrameType
 
-import werkzeug.test
+from flask import Flask
 
-#: What makes requests in tests: whatever called that is no code of the app.
-_CLIENT = werkzeug.test.__file__
+#: Where a request begins: whatever called that has served it, or made it.
+_BEGINNING = Flask.wsgi_app.__code__
 
 #: Where no code of the app's own is: the standard library, what is installed, this package.
 _ELSEWHERE = tuple(
@@ -28,7 +28,7 @@ def place_of(frame: FrameType | None) -> str:
 
     :returns: an empty text if there is none within the request.
     """
-    while frame is not None and frame.f_code.co_filename != _CLIENT:
+    while frame is not None and frame.f_code is not _BEGINNING:
         if _is_own(frame.f_code.co_filename):
             return _named(frame.f_code, frame.f_lineno)
         frame = frame.f_back

@@ -157,7 +157,7 @@ class Storages:
     @property
     def clock_of_its_own(self) -> str | None:
         """What has a clock that no test can move: a server."""
-        uris = () if self._own_store is not None else (self._uri,)
+        uris: tuple[str, ...] = () if self._own_store is not None else (self._uri,)
         for uri in (*uris, self._settings.sign_ins_uri or ""):
             if uri and not uri.startswith(("memory:", "sqlite:")):
                 return uri.partition(":")[0]

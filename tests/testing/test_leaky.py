@@ -8,7 +8,7 @@ import pytest
 from fakes import ADA
 from launch import ROOT
 
-from flask_otp_auth.testing import Report, attack, assert_enumeration_safe
+from flask_otp_auth.testing import Report, attack
 
 
 def load() -> ModuleType:
