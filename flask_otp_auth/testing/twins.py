@@ -10,16 +10,9 @@ from typing import Any
 from flask import Flask
 
 from ..core.settings import PREFIX
-from ..web.state import EXTENSION, State, current_state
+from ..web.state import EXTENSION, State, state_of
 
-
-def state_of(app: Flask) -> State:
-    """Return an app's parts.
-
-    :raises ConfigError: if the app has no OTPAuth.
-    """
-    with app.app_context():
-        return current_state()
+__all__ = ["state_of", "swapped", "twin"]
 
 
 @contextmanager
