@@ -18,7 +18,7 @@ def no_limits(app: Flask, **parts: Any) -> Iterator[None]:
     Codes and sign-ins stay where they are. Nothing is counted in the block; what was counted before
     it counts after it. The app's own gates (``before_code``) still refuse.
 
-    :param parts: what else is to be another; see :attr:`State.rebuild`.
+    :param parts: what else is to be another; see ``State.rebuild``.
     """
     roomy = {"resend_interval": 0}
     storages = state_of(app).storages

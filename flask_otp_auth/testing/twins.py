@@ -20,7 +20,7 @@ def twin(app: Flask, settings: dict[str, Any], **parts: Any) -> Iterator[State]:
     """Run a block with parts that are built anew.
 
     :param settings: what they differ in, by field name.
-    :param parts: what :attr:`State.rebuild` takes.
+    :param parts: what ``State.rebuild`` takes.
     """
     first = state_of(app)
     with swapped(app.config, {PREFIX + name.upper(): settings[name] for name in settings}):
