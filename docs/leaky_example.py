@@ -37,7 +37,7 @@ class CustomerStore:
     def find_by_identifier(self, identifier):
         found = self.accounts.get(identifier)
         if found and self.slow:
-            time.sleep(0.02)  # leak: say, a second query for what belongs to the account
+            time.sleep(0.008)  # leak: say, a second query for what belongs to the account
         return found
 
     def find_by_id(self, actor_id):

@@ -208,6 +208,11 @@ class Slotted:
         return SimpleNamespace(id="1") if actor_id == "1" else None
 
 
+def with_pages() -> Flask:
+    """The pages of the package, and links in its messages."""
+    return shop(OTP_AUTH_PAGES=True, OTP_AUTH_LINKS=True, OTP_AUTH_SITE_URL="https://shop.example")
+
+
 PHONE = "+4915123456789"
 
 CLEAN = {
@@ -223,5 +228,6 @@ CLEAN = {
     "limiter": Clean(with_a_limiter),
     "challenges": Clean(with_challenges),
     "proxy": Clean(behind_a_proxy, arguments=(("proxies", 1),)),
+    "pages": Clean(with_pages, arguments=(("through", ["/auth/customer/sign-in"]),)),
     "slots": Clean(with_a_slotted_store),
 }
