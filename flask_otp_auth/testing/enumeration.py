@@ -15,7 +15,7 @@ from .executors import Held
 from .places import defined_at, places, slowest_place
 from .production import as_in_production
 from .questions import Question, own_questions, view_questions
-from .ranks import FEWEST
+from .ranks import FEWEST, MANY
 from .siblings import siblings
 from .watching import Watch, WatchedCache, Work, handlers_held_back
 
@@ -194,7 +194,7 @@ class Enumeration:
         pair = [actor_type.canonical(who) for who in (self._known, self._unknown)]
         for _ in range(2):
             with self._app.app_context():
-                measured = timed(find, pair[0], pair[1], self._tries)
+                measured = timed(find, pair[0], pair[1], max(self._tries, MANY))
             if abs(measured.gap) < LOADING or not measured.differs:
                 return
         which = "exist" if measured.gap > 0 else "do not exist"

@@ -14,6 +14,9 @@ SIGNIFICANT = 4.892
 #: Figures in each list below which no difference could be significant.
 FEWEST = 20
 
+#: Figures in each list with which a difference shows though some of them are far off.
+MANY = 60
+
 
 def deviation(first: Sequence[float], second: Sequence[float]) -> float:
     """Return by how many standard deviations the figures of ``first`` are greater."""
