@@ -36,6 +36,9 @@ P = ParamSpec("P")
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
+#: What a guarded view is marked with, for those who look for views: wraps() hands it on.
+GUARD, REGISTRATION = "_otp_auth_guard", "registration"
+
 _CONFIRMATION = "_otp_auth_confirmation"
 
 
@@ -121,7 +124,7 @@ def registration_required(*actor_types: str) -> Callable[[Callable[P, Any]], Cal
         claims = current_state().credentials.registration(bearer_token(), actor_types)
         remember_registration(claims)
 
-    return _guard(admit)
+    return _guard(admit, REGISTRATION)
 
 
 def otp_required(
@@ -196,7 +199,9 @@ def _unbound(purpose: str, reason: str) -> InvalidData:
     return InvalidData("What is to be confirmed is missing, or is not what it must be.")
 
 
-def _guard(admit: Callable[[], None]) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+def _guard(
+    admit: Callable[[], None], kind: str | None = None
+) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -207,6 +212,7 @@ def _guard(admit: Callable[[], None]) -> Callable[[Callable[P, Any]], Callable[P
                 raise
             return current_app.ensure_sync(view)(*args, **kwargs)
 
+        setattr(guarded, GUARD, kind)
         return guarded
 
     return decorate

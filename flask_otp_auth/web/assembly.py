@@ -1,11 +1,15 @@
 """Puts the parts of one app together; the one place that knows them all."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 
 from cachelib import BaseCache
 from flask import Flask
 from flask_limiter import Limiter
+from limits.strategies import RateLimiter
 
 from ..core.actors import ActorRegistry, ActorTypeSpec
 from ..core.audit import Audit
@@ -46,6 +50,8 @@ from .signalling import Signaller
 from .state import State
 from .storages import Storages
 
+S = TypeVar("S", ActorTypeSpec, OwnPurposeSpec)
+
 
 def build_state(
     app: Flask,
@@ -59,16 +65,28 @@ def build_state(
     cache: BaseCache | Store | None,
     limiter: Limiter | None,
     executor: Executor | None,
+    storages: Storages | None = None,
+    strategy: Callable[[], RateLimiter] | None = None,
+    uniform: Collection[str] = (),
 ) -> State:
     """Read an app's settings and put its parts together.
 
+    :param storages: the app's, where its parts are built anew; for tests.
+    :param strategy: what counts against limits, in place of the storages'; for tests.
+    :param uniform: names of settings that are the app's for all actor types and purposes, whatever
+        these have of their own; for tests.
     :raises ConfigError: with every fault of the configuration.
     """
     settings = Settings.load(app.config, token_issuer=app.name, site_name=app.name)
-    storages = Storages(app, settings, cache, limiter)
+    storages = storages or Storages(app, settings, cache, limiter)
+    rebuild = partial(
+        build_state, app, actor_types, own_claims, gates, purposes, page_parts, checks,
+        cache=cache, limiter=limiter, executor=executor,
+    )  # fmt: skip
+    actor_types, purposes = _uniform(actor_types, uniform), _uniform(purposes, uniform)
     actors, own_purposes = _registries(app, settings, storages.moving, actor_types, purposes)
     keys = Keys.derive(secrets_of(app.config), settings.token_issuer)
-    budgets = Budgets(storages.strategy, KeyHasher(keys.names), driver_errors)
+    budgets = Budgets(strategy or storages.strategy, KeyHasher(keys.names), driver_errors)
     audit_hasher = KeyHasher(keys.audit)
     emit = Audit(Signaller(app), audit_hasher)
     breaker = Breaker(storages.codes, keys, budgets, emit)
@@ -118,7 +136,18 @@ def build_state(
         notes=notes,
         support=Support(actors, own_purposes, lanes, live_codes, budgets, emit),
         checks=checks,
+        rebuild=rebuild,
     )
+
+
+def _uniform(specs: Mapping[str, S], names: Collection[str]) -> Mapping[str, S]:
+    if not names:
+        return specs  # the very mapping, which may grow
+    return {name: replace(spec, overrides=_left(spec, names)) for name, spec in specs.items()}
+
+
+def _left(spec: ActorTypeSpec | OwnPurposeSpec, names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in (spec.overrides or {}).items() if name not in names}
 
 
 def _registries(

@@ -22,6 +22,9 @@ logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 Handler = Callable[..., Any]
 
+#: Where an app's list of handlers is that tests hold back.
+HELD_BACK = "otp_auth_held_back"
+
 #: The arguments that no log shows.
 _SECRETS = ("otp", "identifier", "challenge", "link", "error")
 
@@ -78,7 +81,8 @@ class Signaller:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self.held_back: list[tuple[NamedSignal, Handler]] = []
+        # One list for an app, however often a test has its parts built anew.
+        self.held_back: list[tuple[NamedSignal, Handler]] = app.extensions.setdefault(HELD_BACK, [])
 
     def __call__(self, signal: NamedSignal, **arguments: object) -> None:
         """Send ``signal`` now; what a handler raises is logged."""

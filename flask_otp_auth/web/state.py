@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -46,6 +46,8 @@ class State:
     :ivar debug: whether the app was in debug when this was made: the command line sets
         ``app.debug`` anew.
     :ivar checks: the app's own, by their names; may grow.
+    :ivar rebuild: builds the app's parts anew, from the settings as they are then; keywords replace
+        what the extension was given (``cache=``, ``limiter=``, ``executor=``). For tests.
     """
 
     settings: Settings
@@ -70,6 +72,7 @@ class State:
     notes: Notes
     support: Support
     checks: Mapping[str, OwnCheck]
+    rebuild: Callable[..., State]
 
     def forget(self) -> None:
         """Forget every code, window, budget and sign-in of an app on ``memory://``; for tests.

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from typing import cast
 
 from cachelib import BaseCache
 from flask import Flask
@@ -22,6 +23,14 @@ from .limits import strategy_for, strategy_of, windows_move
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
+#: Modules of stores and of storages of limits that are servers.
+_SERVERS = (
+    *(f"flask_otp_auth.storage.{name}" for name in ("redis", "memcached")),
+    *(f"limits.storage.{name}" for name in ("redis", "memcached", "mongodb", "valkey")),
+)
+
+_NOT_IN_MEMORY = "only memory:// can be emptied, see OTP_AUTH_STORAGE_URI"
+
 _DEFAULT_FILE = "otp_auth.sqlite3"
 
 
@@ -30,6 +39,7 @@ class Storages:
 
     :param cache: the app's own cache, in place of the one that ``STORAGE_URI`` names.
     :param limiter: the app's own limiter, in place of limits on the same storage.
+    :ivar limiter: the app's own limiter, if it has one.
     :ivar codes: the store of codes.
     :ivar sign_ins: the store of sign-ins; the same, unless ``SIGN_INS_URI`` says otherwise.
     :raises ConfigError: if any of them can't be used.
@@ -44,7 +54,7 @@ class Storages:
     ) -> None:
         self._app = app
         self._settings = settings
-        self._limiter = limiter
+        self.limiter = limiter
         self._own_store = None if cache is None else store_for(cache)
         self._own_limits = None if cache is None else limits_for(cache)
         self._own_file = None if cache is None else file_of(cache)
@@ -58,8 +68,8 @@ class Storages:
 
         :raises Unavailable: if the storage can't be reached.
         """
-        if self._limiter is not None:
-            return strategy_of(self._limiter, self._app)
+        if self.limiter is not None:
+            return strategy_of(self.limiter, self._app)
         if self.has_absent_limits:
             return strategy_for(MemoryLimitStorage())
         return strategy_for(self._own_limits or self._backend.open_limits())
@@ -67,8 +77,8 @@ class Storages:
     @property
     def moving(self) -> bool:
         """Whether the windows of limits move."""
-        if self._limiter is not None:
-            return windows_move(self._limiter)
+        if self.limiter is not None:
+            return windows_move(self.limiter)
         if self._own_limits is not None:
             return isinstance(self._own_limits, MovingWindowSupport)
         return not self._uri.startswith("memcached:")
@@ -83,8 +93,8 @@ class Storages:
     @property
     def counts_in_memory_alone(self) -> bool:
         """Whether limits are kept in the memory of each process, and codes elsewhere."""
-        if self._limiter is not None:
-            return isinstance(self._limiter.storage, MemoryStorage)
+        if self.limiter is not None:
+            return isinstance(self.limiter.storage, MemoryStorage)
         apart = self._own_store is not None and self._own_limits is None
         return apart and self._uri.startswith("memory:")
 
@@ -123,14 +133,39 @@ class Storages:
                 _contact(store)
 
     def forget(self) -> None:
-        """Forget all that is kept in memory, but for the limits; for tests.
+        """Forget all that is kept in memory, but for limits on ``memory://``; for tests.
 
         :raises ConfigError: if it is kept elsewhere.
         """
-        if self._own_store is not None or not self._uri.startswith("memory:"):
-            raise ConfigError("only memory:// can be emptied, see OTP_AUTH_STORAGE_URI")
-        self.codes.reopen()
-        self.sign_ins.reopen()
+        if self._own_store is not None:
+            self._empty_cache()
+        elif self._uri.startswith("memory:"):
+            self.codes.reopen()
+        else:
+            raise ConfigError(_NOT_IN_MEMORY)
+        if self.sign_ins is not self.codes:
+            self.sign_ins.reopen()
+        if self.limiter is not None and isinstance(self.limiter.storage, MemoryStorage):
+            self.limiter.storage.reset()
+
+    def _empty_cache(self) -> None:
+        if not isinstance(self._own_limits, MemoryLimitStorage):
+            raise ConfigError(_NOT_IN_MEMORY)
+        cast(CacheStore, self._own_store).cache.clear()
+        self._own_limits.reset()
+
+    @property
+    def clock_of_its_own(self) -> str | None:
+        """What has a clock that no test can move: a server."""
+        uris: tuple[str, ...] = () if self._own_store is not None else (self._uri,)
+        for uri in (*uris, self._settings.sign_ins_uri or ""):
+            if uri and not uri.startswith(("memory:", "sqlite:")):
+                return uri.partition(":")[0]
+        for part in (self._own_store, None if self.limiter is None else self.limiter.storage):
+            kind: type[object] = type(part)
+            if kind.__module__.startswith(_SERVERS):
+                return kind.__name__
+        return None
 
     def _reopen_absent(self) -> None:
         for store, path in (
@@ -154,7 +189,7 @@ class Storages:
 
     @property
     def _file_of_limits(self) -> str | None:
-        if self._limiter is not None:
+        if self.limiter is not None:
             return None
         return self._backend.path if self._own_limits is None else self._own_file
 
@@ -208,8 +243,8 @@ class Storages:
 
     def _check(self) -> None:
         """Tell at the start what is wrong with storages that are opened later."""
-        if self._limiter is not None:
-            strategy_of(self._limiter, self._app)
+        if self.limiter is not None:
+            strategy_of(self.limiter, self._app)
         elif self._own_store is not None and self._own_limits is None:
             logger.warning(
                 "limits can't be kept in what cache= is, so they are kept where "
@@ -217,7 +252,7 @@ class Storages:
             )
         elif isinstance(self._own_limits, MemoryLimitStorage) and not self._is_for_development:
             logger.warning("cache= is in memory, so codes and limits are no other worker's")
-        if self._own_store is None or (self._limiter is None and self._own_limits is None):
+        if self._own_store is None or (self.limiter is None and self._own_limits is None):
             self._backend_for(self._uri, "STORAGE_URI")
 
     @property

@@ -40,6 +40,7 @@ RUN_ELSEWHERE = {
     "openapi.md": ("test_openapi_doc.py", 5),
     "deploy.md": ("test_deploy_doc.py", 6),
     "pages.md": ("test_pages_doc.py", 3),
+    "testing.md": ("test_testing_doc.py", 2),
     "tokens.md": ("test_tokens_doc.py", 12),
     "tutorial.md": ("test_tutorial.py", 3),
 }

@@ -1,22 +1,20 @@
-"""For an app's own tests: an outbox that keeps the codes which the app would deliver.
+"""An outbox, which keeps the codes that the app would deliver.
 
 with Outbox(app) as outbox:
     client.post("/auth/customer/otp/generate", json={"identifier": "ada@example.com"})
     otp = outbox.last.otp
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
 from blinker import NamedSignal
 from flask import Flask
 
-from . import signals
-from .core.context import Context
-from .web.state import State, current_state
+from .. import signals
+from .messages import Message, Suppression
+from .twins import state_of
 
 Handler = Callable[..., Any]
 
@@ -25,47 +23,6 @@ _DELIVER_CODES = (
     signals.pre_register_otp_generated,
     signals.confirmation_otp_generated,
 )
-
-
-@dataclass(frozen=True)
-class Message:
-    """One code that the app was asked to deliver.
-
-    :ivar purpose: ``login`` (to somebody who has an account), ``registration`` (to somebody who
-        has none), or the name of a purpose of the app's own.
-    :ivar actor_type: ``None`` for a purpose of the app's own.
-    :ivar actor_id: the actor's id; ``None`` for somebody who has no account.
-    :ivar link: the link that stands beside the code, if there is one.
-    :ivar subject: whom a purpose of the app's own is for.
-    :ivar binds: what it is for.
-    """
-
-    purpose: str
-    actor_type: str | None
-    identifier: str
-    otp: str = field(repr=False)
-    expires_at: datetime
-    actor_id: str | None = None
-    challenge: str | None = field(default=None, repr=False)
-    context: Context | None = None
-    link: str | None = field(default=None, repr=False)
-    subject: str | None = None
-    binds: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Suppression:
-    """One code that was asked for and not sent.
-
-    :ivar purpose: ``login``, ``registration``, ``door`` or the name of a purpose of the app's own.
-    :ivar reason: why, as ``otp_suppressed`` says it: ``unknown_actor``, ``cooldown`` and so on.
-    """
-
-    purpose: str
-    actor_type: str | None
-    identifier: str
-    reason: str
-    context: Context | None = None
 
 
 class Outbox:
@@ -101,7 +58,7 @@ class Outbox:
         for signal, receiver in self._receivers():
             signal.disconnect(receiver, self._app)
         while self._held_back:
-            _state(self._app).delivery.held_back.remove(self._held_back.pop())
+            state_of(self._app).delivery.held_back.remove(self._held_back.pop())
 
     def __len__(self) -> int:
         return len(self.messages)
@@ -130,7 +87,7 @@ class Outbox:
             for handler in signal.receivers_for(self._app)
             if not isinstance(getattr(handler, "__self__", None), Outbox)
         ]
-        _state(self._app).delivery.held_back.extend(self._held_back)
+        state_of(self._app).delivery.held_back.extend(self._held_back)
 
     def _receivers(self) -> list[tuple[NamedSignal, Handler]]:
         return [
@@ -151,16 +108,3 @@ class Outbox:
 
     def _keep_suppression(self, sender: Flask, **arguments: Any) -> None:
         self.suppressed.append(Suppression(**arguments))
-
-
-def reset(app: Flask) -> None:
-    """Forget every code, window, budget and sign-in of an app on ``memory://``.
-
-    For tests that share one app: each begins as if nobody had asked for anything.
-    """
-    _state(app).forget()
-
-
-def _state(app: Flask) -> State:
-    with app.app_context():
-        return current_state()

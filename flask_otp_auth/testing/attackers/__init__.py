@@ -1,0 +1,1 @@
+"""The attackers in a box: each returns a row, and what leaked."""

@@ -1,0 +1,42 @@
+"""An app's parts, built a second time for a test and put in place of the first for a while.
+
+The app itself stays as it is: its views and guards look for their parts at each request.
+"""
+
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Flask
+
+from ..core.settings import PREFIX
+from ..web.state import EXTENSION, State, state_of
+
+__all__ = ["state_of", "swapped", "twin"]
+
+
+@contextmanager
+def twin(app: Flask, settings: dict[str, Any], **parts: Any) -> Iterator[State]:
+    """Run a block with parts that are built anew.
+
+    :param settings: what they differ in, by field name.
+    :param parts: what ``State.rebuild`` takes.
+    """
+    first = state_of(app)
+    with swapped(app.config, {PREFIX + name.upper(): settings[name] for name in settings}):
+        second = first.rebuild(**parts)
+    with swapped(app.extensions, {EXTENSION: second}):
+        yield second
+
+
+@contextmanager
+def swapped(mapping: MutableMapping[str, Any], changes: dict[str, Any]) -> Iterator[None]:
+    """Run a block with changes to a mapping."""
+    before = {name: mapping[name] for name in changes if name in mapping}
+    mapping.update(changes)
+    try:
+        yield
+    finally:
+        for name in changes.keys() - before.keys():
+            mapping.pop(name, None)
+        mapping.update(before)

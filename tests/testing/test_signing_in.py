@@ -1,0 +1,207 @@
+"""Signing somebody in, in an app's own tests."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fakes import ADA, BOB, Api, Customer, Customers
+from flask import Flask
+from flask.testing import FlaskClient
+
+from flask_otp_auth import OTPAuth, Refused, current_actor, signals, token_required
+from flask_otp_auth.core.gates import Asked
+from flask_otp_auth.testing import Outbox, no_limits, sign_in
+
+
+class Joining(Customers):
+    """Customers whom pages could add."""
+
+    def create(self, identifier: str, fields: dict[str, str]) -> Customer:
+        assert fields == {}
+        return self.add(identifier)
+
+
+@pytest.fixture
+def make_shop(make_app: Callable[..., Flask]) -> Callable[..., Flask]:
+    """Make the shop with a page behind a guard."""
+
+    def make(store: Customers, otp_auth: OTPAuth | None = None, **given: Any) -> Flask:
+        otp_auth = otp_auth or OTPAuth()
+        config = {name: given.pop(name) for name in list(given) if name.isupper()}
+        otp_auth.add_actor_type("customer", store, **given)
+        app = make_app(otp_auth, **config)
+
+        @app.get("/me")
+        @token_required("customer", session=True)
+        def me() -> str:
+            return str(current_actor.email)
+
+        return app
+
+    return make
+
+
+def test_a_member_gets_a_token(make_shop: Callable[..., Flask], customers: Customers) -> None:
+    client = make_shop(customers).test_client()
+    ada = sign_in(client, "customer", " Ada@Example.com ")
+    assert (ada.actor_type, ada.identifier) == ("customer", ADA)
+    assert ada.headers == {"Authorization": f"Bearer {ada.token}"}
+    assert client.get("/me", headers=ada.headers).text == ADA
+    assert client.get("/me").status_code == 401
+
+
+def test_a_repr_holds_no_token(make_shop: Callable[..., Flask], customers: Customers) -> None:
+    ada = sign_in(make_shop(customers).test_client(), "customer", ADA)
+    assert ada.token not in repr(ada)
+
+
+def test_the_cookie_is_signed_in_as_well_where_a_test_says_so(
+    make_shop: Callable[..., Flask], customers: Customers
+) -> None:
+    client = make_shop(customers).test_client()
+    sign_in(client, "customer", ADA, session=True)
+    assert client.get("/me").text == ADA
+
+
+def test_with_pages_the_cookie_always_is(
+    make_shop: Callable[..., Flask], customers: Customers
+) -> None:
+    client = make_shop(customers, OTP_AUTH_PAGES=True).test_client()
+    sign_in(client, "customer", ADA)
+    assert client.get("/me").text == ADA
+
+
+@pytest.mark.parametrize("sign_up", ["open", "closed", lambda identifier: False])
+def test_somebody_new_joins_through_the_store(
+    make_shop: Callable[..., Flask], sign_up: Any
+) -> None:
+    store = Joining()
+    client = make_shop(store, sign_up=sign_up).test_client()
+    bob = sign_in(client, "customer", BOB)
+    assert client.get("/me", headers=bob.headers).text == BOB
+    assert [account.email for account in store.accounts] == [BOB]
+    sign_in(client, "customer", BOB)
+    assert len(store.accounts) == 1
+
+
+def test_somebody_new_joins_through_a_function(
+    make_shop: Callable[..., Flask], customers: Customers
+) -> None:
+    client = make_shop(customers).test_client()
+    bob = sign_in(client, "customer", BOB, create=customers.add)
+    assert client.get("/me", headers=bob.headers).text == BOB
+
+
+def test_nobody_joins_where_a_test_does_not_say_how(
+    make_shop: Callable[..., Flask], customers: Customers
+) -> None:
+    client = make_shop(customers).test_client()
+    with pytest.raises(LookupError, match=r"Customers has no create\(\).*pass create="):
+        sign_in(client, "customer", BOB)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"OTP_AUTH_DELIVERY": "background"},
+        {"OTP_AUTH_REQUIRE_CHALLENGE": True},
+        {"OTP_AUTH_STORAGE_URI": "sqlite:///{}/codes.sqlite3"},
+    ],
+)
+def test_it_works_with_any_settings(
+    make_shop: Callable[..., Flask], customers: Customers, config: dict[str, Any], tmp_path: Any
+) -> None:
+    config = {
+        name: value.format(tmp_path) if isinstance(value, str) else value
+        for name, value in config.items()
+    }
+    client = make_shop(customers, **config).test_client()
+    ada = sign_in(client, "customer", ADA)
+    assert client.get("/me", headers=ada.headers).text == ADA
+
+
+def test_no_limit_counts_it(make_shop: Callable[..., Flask], customers: Customers) -> None:
+    app = make_shop(customers, ip_generate_limits="1/hour", resend_interval=60)
+    client = app.test_client()
+    for _ in range(3):
+        sign_in(client, "customer", ADA)
+    with Outbox(app) as outbox:
+        assert Api(client).generate(ADA).status_code == 200
+        assert len(outbox) == 1
+        assert Api(client).generate(ADA).status_code == 429
+
+
+def test_it_says_why_no_code_was_sent(
+    make_shop: Callable[..., Flask], customers: Customers
+) -> None:
+    app = make_shop(customers, send_limits="1/hour", resend_interval=0)
+    api = Api(app.test_client())
+    for _ in range(3):
+        api.start(ADA)
+    with pytest.raises(AssertionError, match=r"no code was sent \(cooldown\): reset\(app\)"):
+        sign_in(app.test_client(), "customer", ADA)
+
+
+def test_it_says_what_a_route_answered(
+    make_shop: Callable[..., Flask], customers: Customers
+) -> None:
+    otp_auth = OTPAuth()
+
+    @otp_auth.before_code
+    def refuse(asked: Asked) -> None:
+        raise Refused
+
+    client = make_shop(customers, otp_auth).test_client()
+    with pytest.raises(AssertionError, match=r"POST /auth/customer/otp/start answered 403"):
+        sign_in(client, "customer", ADA)
+
+
+class TestNoLimits:
+    def test_lets_everybody_ask_again_and_again(
+        self, make_shop: Callable[..., Flask], customers: Customers
+    ) -> None:
+        app = make_shop(customers, ip_generate_limits="1/hour", verify_limits="1/day")
+        api = Api(app.test_client())
+        with Outbox(app) as outbox, no_limits(app):
+            for number in range(5):
+                assert api.generate(ADA).status_code == 200
+                assert len(outbox) == number + 1
+                api.verify("000000", ADA)
+            assert api.verify(outbox.last.otp, ADA).status_code == 200
+        assert api.generate(ADA).status_code == 200
+        assert api.generate(ADA).status_code == 429
+
+    def test_keeps_codes_and_sign_ins(
+        self, make_shop: Callable[..., Flask], customers: Customers
+    ) -> None:
+        app = make_shop(customers)
+        client: FlaskClient = app.test_client()
+        before = sign_in(client, "customer", ADA)
+        with no_limits(app):
+            assert client.get("/me", headers=before.headers).status_code == 200
+            within = sign_in(client, "customer", ADA)
+        assert client.get("/me", headers=within.headers).status_code == 200
+
+    def test_holds_the_apps_handlers_back_where_an_outbox_does(
+        self, make_shop: Callable[..., Flask], customers: Customers
+    ) -> None:
+        app, sent = make_shop(customers), []
+
+        @signals.otp_generated.connect_via(app)
+        def mail(sender: Flask, otp: str, **_: Any) -> None:
+            sent.append(otp)
+
+        with Outbox(app) as outbox, no_limits(app):
+            Api(app.test_client()).generate(ADA)
+        assert (len(outbox), sent) == (1, [])
+
+    def test_is_for_purposes_and_types_with_limits_of_their_own(
+        self, make_shop: Callable[..., Flask], customers: Customers
+    ) -> None:
+        otp_auth = OTPAuth()
+        contact = otp_auth.purpose("contact", resend_interval=90)
+        app = make_shop(customers, otp_auth, resend_interval=120)
+        with app.app_context(), Outbox(app) as outbox, no_limits(app):
+            for _ in range(2):
+                contact.send(ADA)
+        assert len(outbox) == 2
