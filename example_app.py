@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask, Response, render_template
-from jinja2 import ChoiceLoader, DictLoader, PackageLoader, PrefixLoader
+from jinja2 import DictLoader
 from sqlalchemy import NullPool, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 from sqlalchemy.schema import CreateTable
@@ -84,9 +84,7 @@ def create_app() -> Flask:
     otp_auth.init_app(app)
     for name in ("otp_generated", "pre_register_otp_generated", "otp_suppressed"):
         getattr(signals, name).connect(deliver, app)
-    # Our own base.html takes the place of the package's, which it extends by another name.
-    package = PrefixLoader({"package": PackageLoader("flask_otp_auth.pages")})
-    app.jinja_loader = ChoiceLoader([DictLoader(TEMPLATES), package])
+    app.jinja_loader = DictLoader(TEMPLATES)  # in place of a folder of templates
     app.register_blueprint(shop)
     return app
 
@@ -156,7 +154,7 @@ def harden(response: Response) -> Response:
 
 
 TEMPLATES = {
-    "otp_auth/base.html": """{% extends "package/otp_auth/base.html" %}
+    "otp_auth/base.html": """{% extends "otp_auth_original/base.html" %}
 {% block brand %}<a class="otp-site-name" href="{{ url_for("shop.home") }}">
 {{- site_name }}</a>{% endblock %}
 {% block footer %}{% if config.LETTERBOX %}This shop mails nothing. See its
@@ -168,7 +166,7 @@ TEMPLATES = {
 {% block title %}{{ self.heading() }}{% endblock %}
 {% block head %}<style>a.otp-button { display: grid; place-content: center; text-decoration: none }
 .otp-main a.otp-button:not(.otp-secondary) { color: var(--otp-accent-text) }
-.otp-brand a, .otp-footer a { color: inherit } summary { font-weight: 600; cursor: pointer }
+summary { font-weight: 600; cursor: pointer }
 details { padding: 1rem 0; border-top: 1px dashed; white-space: pre-line; overflow-wrap: anywhere }
 </style>{% endblock %}{% block content %}<h1>{% block heading %}{% endblock %}</h1>
 {% block body %}{% endblock %}{% endblock %}""",
