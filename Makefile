@@ -1,6 +1,6 @@
 # Nothing but make and Python >= 3.11 is needed: every target makes what it uses in .venv first.
 #
-#   make run                    the example app
+#   make run                    the example shop, for a browser
 #   make test                   the whole suite, with coverage
 #   make test ARGS=tests/web    a part of it, without the coverage floor
 #   make test-lowest            with the lowest versions that pyproject.toml allows
@@ -31,7 +31,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .PHONY: run test test-lowest lint docs messages bench mutate audit upgrade-test dist smoke clean
 
 run: $(VENV)/.run
-	$(PY) example_app.py
+	@$(PY) example_app.py
 
 test: $(VENV)/.test $(VENV)/.docs
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered \

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from flask_otp_auth import OTPAuth
 from flask_otp_auth.testing import Outbox
 
-pytest_plugins = ["stores"]  # storages that are servers
+pytest_plugins = ["stores", "chromium"]  # storages that are servers, and a browser
 
 # A busy machine is no fault of the package.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

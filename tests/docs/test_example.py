@@ -3,7 +3,6 @@
 Codes are read where a customer of the shop would find them: in what the server prints.
 """
 
-import json
 import re
 import shutil
 import sqlite3
@@ -13,16 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from fakes import wrong
-from launch import ROOT, Answer, Server, Shell
-from stores import at_once, free_port, until
+from launch import ROOT, Answer, Server
+from stores import PATIENCE, at_once, free_port, until
 
 REFUSED = Answer(400, {"type": "invalid_otp", "message": "Invalid OTP"})
-
-#: A line of its output that is meant to be pasted into a shell.
-PASTABLE = r"(?m)^(?:curl |[A-Z]+=\$\().*$"
 
 #: One address asks for hundreds of codes here, and nobody waits a minute for the next one.
 ROOMY = {
@@ -146,7 +144,7 @@ def test_nobody_joins_twice(shop: Shop) -> None:
     cleo = "cleo@example.com"
     shop.sign_up(cleo)
     assert shop.post("/otp/pre-register", cleo).status == 200
-    assert shop.printed(f"To {cleo}: you have an account already")
+    assert shop.printed(f"To {cleo}: You already have an account at Tiny shop")
 
 
 def test_a_double_click_ends_in_one_account(shop: Shop) -> None:
@@ -212,16 +210,49 @@ def alone(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def test_the_printed_lines_work_as_they_are(alone: Server, tmp_path: Path) -> None:
-    """What it prints is pasted into a shell: first the start, then what each code comes with."""
-    with Shell(tmp_path) as shell:
-        shell.run(alone.printed(PASTABLE)[0])
-        join = [shell.run(line) for line in alone.printed(PASTABLE, 7)[1:]]
-        sign_in = [shell.run(line) for line in alone.printed(PASTABLE, 9)[7:]]
-    _, created, _, me, refused, _ = join
-    assert json.loads(created) == json.loads(me) == {"id": 1, "email": "ada@example.com"}
-    assert json.loads(refused) == REFUSED.body
-    assert json.loads(sign_in[-1]) == json.loads(me)
+def test_it_prints_where_to_open_it(alone: Server) -> None:
+    alone.printed(f"Open http://127.0.0.1:{alone.port}\n")
+    assert len(alone.output.splitlines()) == 1
+
+
+FLASK_RUN = ["flask", "--app", "example_app", "run", "--no-reload", "--port"]
+GUNICORN = ["gunicorn", "example_app:app", "--bind"]
+
+
+@pytest.mark.parametrize(
+    ("command", "debug", "status"),
+    [
+        (FLASK_RUN, "1", 200),
+        (FLASK_RUN, "0", 404),
+        (GUNICORN, "0", 404),
+        (GUNICORN, "1", 404),  # somebody has forgotten the variable on a server
+    ],
+    ids=["flask run --debug", "flask run", "gunicorn", "gunicorn with FLASK_DEBUG"],
+)
+def test_strangers_find_no_letterbox(
+    command: list[str], debug: str, status: int, tmp_path: Path
+) -> None:
+    """It shows everybody's codes."""
+    shutil.copy(ROOT / "example_app.py", tmp_path)
+    port = free_port()
+    where = str(port) if command is FLASK_RUN else f"127.0.0.1:{port}"
+    variables = {"PORT": str(port), "FLASK_DEBUG": debug}
+    with Server([sys.executable, "-m", *command, where], tmp_path, port, **variables) as server:
+        shop = Shop(server, tmp_path)
+        code = shop.pre_register("ada@example.com")
+        pages = [get(f"http://127.0.0.1:{port}{path}") for path in ("/letterbox", "/")]
+    assert [status for status, _ in pages] == [status, 200]
+    assert (code in pages[0][1]) == (status == 200)
+    assert ("letterbox" in pages[1][1]) == (status == 200)
+
+
+def get(url: str) -> tuple[int, str]:
+    """Return the status and the text of a page."""
+    try:
+        with urlopen(url, timeout=PATIENCE) as answer:  # noqa: S310 - our own server
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
 
 
 @pytest.mark.parametrize("click", [0, 1])

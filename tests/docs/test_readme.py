@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from browsing import visitor_at
 from fakes import BOB, SECRET, Api, bearer
 from launch import ROOT, Server, Shell
 from pages import assert_is_like
@@ -21,7 +22,7 @@ README = ROOT / "README.md"
 TEXT = README.read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 PYTHON = [block for language, block in BLOCKS if language == "python"]
-INSTALL, START, *WALK = [block for language, block in BLOCKS if language == "console"]
+INSTALL, START, *WALK, PAGES = [block for language, block in BLOCKS if language == "console"]
 
 
 def test_it_can_be_read_in_one_go() -> None:
@@ -30,7 +31,7 @@ def test_it_can_be_read_in_one_go() -> None:
 
 def test_every_block_is_of_a_kind_that_is_tested_here() -> None:
     assert {language for language, _ in BLOCKS} == {"python", "console"}
-    assert len(PYTHON) == 1  # who adds one runs it here
+    assert len(PYTHON) == 2  # who adds one runs it here
     assert "$ flask --app shop run" in START
     assert all("$ curl " in block for block in WALK)
 
@@ -83,6 +84,40 @@ def steps(blocks: list[str]) -> Iterator[tuple[str, str]]:
         for step in block.removeprefix("$ ").split("\n$ "):
             line, _, expected = step.partition("\n")
             yield line, expected.strip()
+
+
+# -- the pages ----------------------------------------------------------------------------
+
+
+def test_from_nothing_to_a_sign_in_at_the_pages(tmp_path: Path) -> None:
+    """What is typed starts a mail server, which prints the mail, and the app."""
+    (tmp_path / "club.py").write_text(PYTHON[1])
+    port, mail_port = free_port(), free_port()
+    install, mail, key, smtp, start = PAGES.removeprefix("$ ").strip().split("\n$ ")
+    _, *packages = re.findall(r"\s([\w.-]+|'.*?')(?=\s|$)", install)
+    assert packages == ["'.[mail,sqlalchemy]'", "flask-sqlalchemy", "aiosmtpd"]
+    assert key == START.splitlines()[0].replace("SECRET_KEY=", "FLASK_SECRET_KEY=", 1)[2:]
+    settings = dict(assignment.split("=") for assignment in smtp.split()[1:])
+    assert mail.endswith(f" localhost:{settings.pop('FLASK_MAIL_PORT')} &")
+    settings |= {"FLASK_MAIL_PORT": str(mail_port), "FLASK_SECRET_KEY": SECRET}
+    mailing = [sys.executable, *shlex.split(mail)[1:-2], f"localhost:{mail_port}"]
+    command = [*shlex.split(start), "--port", str(port)]
+    mailbox = tmp_path / "mailbox"
+    mailbox.mkdir()
+    with (
+        Server(mailing, mailbox, mail_port, PYTHONUNBUFFERED="1") as mails,
+        Server(command, tmp_path, port, **settings) as server,
+    ):
+        visitor = visitor_at(f"http://127.0.0.1:{port}").open("/")
+        assert visitor.path == "/auth/member/sign-in"
+        visitor.submit(identifier=BOB)
+        (code,) = mails.printed(r"Subject: (\d{6}) is your code for The club\n")
+        visitor.submit(otp=code)
+        assert (visitor.path, visitor.text) == ("/", f"Hello {BOB}")
+        assert "This device" in visitor.open("/auth/member/devices").text
+        visitor.open("/auth/member/sign-out").submit()
+        assert visitor.path == "/auth/member/sign-in"
+    assert "Traceback" not in server.output
 
 
 # -- the 60-second app ---------------------------------------------------------------------
