@@ -9,7 +9,6 @@ from flask import Flask
 import flask_otp_auth
 from flask_otp_auth import OTPAuth
 from flask_otp_auth.messages import email
-from flask_otp_auth.messages import email
 
 
 class NobodyStore:
