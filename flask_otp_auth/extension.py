@@ -209,25 +209,25 @@ class OTPAuth(FlowCalls):
 
         :raises ConfigError: with every fault of the configuration.
         """
-        from .web.assembly import build_state
+        from .web.assembly import Registered, build_state
         from .web.limits import exempt
         from .web.notices import fall_back_on_handlers_of, warn_of_settings
 
         if EXTENSION in app.extensions:
             raise ConfigError("this app has an OTPAuth already; call init_app once")
         fall_back_on_handlers_of(app)
-        state = build_state(
-            app,
-            self._actor_types,
-            self._own_claims,
-            self._gates,
-            self._purposes,
-            self._page_parts,
-            self._checks,
+        registered = Registered(
+            actor_types=self._actor_types,
+            purposes=self._purposes,
+            own_claims=self._own_claims,
+            gates=self._gates,
+            page_parts=self._page_parts,
+            checks=self._checks,
             cache=self._cache,
             limiter=self._limiter,
             executor=self._executor,
         )
+        state = build_state(app, registered)
         app.extensions[EXTENSION] = state
         self._apps.add(app)
         warn_of_settings(app, state.settings)

@@ -59,7 +59,7 @@ class Asker:
     """
 
     def __init__(self, app: Flask, state: State, jobs: Held, watch: Watch, tries: int) -> None:
-        self.asked = 0
+        self.asked: int = 0
         self._app = app
         self._state = state
         self._jobs = jobs

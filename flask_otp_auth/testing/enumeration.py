@@ -96,7 +96,7 @@ class Enumeration:
         if tries < FEWEST:
             raise ValueError(f"tries must be {FEWEST} at least, or no difference is significant")
         self._found: list[Leak] = []
-        self.asked = 0
+        self.asked: int = 0
         self._app = app
         self._name = actor_type
         self._known = known

@@ -40,7 +40,7 @@ class Watch:
     """Notes what an app does; :attr:`work` begins anew with each :meth:`begin`."""
 
     def __init__(self) -> None:
-        self.work = Work()
+        self.work: Work = Work()
 
     def begin(self) -> None:
         """Forget what was done until now."""

@@ -231,7 +231,6 @@ _ASKED = (*_WITH_BODY, Refused)
 _GUESSED = (*_WITH_BODY, InvalidOTP)
 _IDENTIFIED = (Unauthorized, *_ANY)
 
-
 ROUTES = (
     Route(
         "POST", "/<actor_type>/otp/generate", generate, "otpGenerate",
@@ -283,10 +282,6 @@ ROUTES = (
 )  # fmt: skip
 
 
-def _leave_note(kind: str, text: str) -> None:
-    current_state().notes.leave(kind, text)
-
-
 def build_blueprint() -> Blueprint:
     """Return a new blueprint with every route of the API."""
     blueprint = Blueprint("otp_auth", __name__)
@@ -294,7 +289,9 @@ def build_blueprint() -> Blueprint:
         blueprint.add_url_rule(route.rule, route.endpoint, route.answer, methods=[route.method])
     blueprint.register_error_handler(RequestError, render_error)
     blueprint.register_error_handler(RateLimitExceeded, render_limit_of_app)
-    blueprint.before_request(AddressNotice(_leave_note))
+    blueprint.before_request(
+        AddressNotice(lambda kind, text: current_state().notes.leave(kind, text))
+    )
     blueprint.after_request(forbid_storing)
     blueprint.record(cover_prefix)
     # APIFlask can't make its document beside a blueprint that has no such attribute.

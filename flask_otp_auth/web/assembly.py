@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -53,18 +53,30 @@ from .storages import Storages
 S = TypeVar("S", ActorTypeSpec, OwnPurposeSpec)
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class Registered:
+    """What an app's code has registered on its extension; mappings and lists may grow.
+
+    :ivar own_claims: returns the app's own claims for an actor.
+    :ivar page_parts: forms and variables of pages.
+    :ivar checks: the app's own, for ``flask otp check``.
+    """
+
+    actor_types: Mapping[str, ActorTypeSpec]
+    purposes: Mapping[str, OwnPurposeSpec]
+    own_claims: ClaimsLoader
+    gates: Sequence[Gate]
+    page_parts: PageParts
+    checks: Mapping[str, OwnCheck]
+    cache: BaseCache | Store | None
+    limiter: Limiter | None
+    executor: Executor | None
+
+
 def build_state(
     app: Flask,
-    actor_types: Mapping[str, ActorTypeSpec],
-    own_claims: ClaimsLoader,
-    gates: Sequence[Gate],
-    purposes: Mapping[str, OwnPurposeSpec],
-    page_parts: PageParts,
-    checks: Mapping[str, OwnCheck],
+    registered: Registered,
     *,
-    cache: BaseCache | Store | None,
-    limiter: Limiter | None,
-    executor: Executor | None,
     storages: Storages | None = None,
     strategy: Callable[[], RateLimiter] | None = None,
     uniform: Collection[str] = (),
@@ -78,13 +90,8 @@ def build_state(
     :raises ConfigError: with every fault of the configuration.
     """
     settings = Settings.load(app.config, token_issuer=app.name, site_name=app.name)
-    storages = storages or Storages(app, settings, cache, limiter)
-    rebuild = partial(
-        build_state, app, actor_types, own_claims, gates, purposes, page_parts, checks,
-        cache=cache, limiter=limiter, executor=executor,
-    )  # fmt: skip
-    actor_types, purposes = _uniform(actor_types, uniform), _uniform(purposes, uniform)
-    actors, own_purposes = _registries(app, settings, storages.moving, actor_types, purposes)
+    storages = storages or Storages(app, settings, registered.cache, registered.limiter)
+    actors, own_purposes = _registries(app, settings, storages.moving, registered, uniform)
     keys = Keys.derive(secrets_of(app.config), settings.token_issuer)
     budgets = Budgets(strategy or storages.strategy, KeyHasher(keys.names), driver_errors)
     audit_hasher = KeyHasher(keys.audit)
@@ -93,24 +100,14 @@ def build_state(
     lanes = Lanes(storages.codes, keys, budgets, breaker)
     live_codes = LiveCodes(storages.codes, keys, lanes)
     fixed_codes = FixedCodes(keys, settings.test_identities)
-    challenges = Challenges(keys)
-    credentials = Credentials(
-        actors,
-        _token_issuer(settings, keys),
-        SignIns(storages.sign_ins, keys),
-        RegistrationRights(storages.codes, keys),
-        budgets,
-        emit,
-        own_claims,
-    )
+    challenges, notes = Challenges(keys), Notes(storages.codes, keys)
+    credentials = _credentials(settings, storages, keys, actors, budgets, emit, registered)
     sender = CodeSender(
         actors, own_purposes, lanes, live_codes, Links(keys), budgets, breaker, emit
     )
-    notes = Notes(storages.codes, keys)
-    delivery = Delivery(
-        app, settings, sender.settings_of, sender, emit, executor, leave_note=notes.leave
-    )
-    asker = Asker(lanes, challenges, budgets, delivery, emit, gates, fixed_codes)
+    executor, of_scope = registered.executor, sender.settings_of
+    delivery = Delivery(app, settings, of_scope, sender, emit, executor, leave_note=notes.leave)
+    asker = Asker(lanes, challenges, budgets, delivery, emit, registered.gates, fixed_codes)
     guesser = Guesser(lanes, live_codes, fixed_codes, challenges, budgets, breaker, emit)
     storages.connect()
     return State(
@@ -129,15 +126,29 @@ def build_state(
         confirmations=Confirmations(own_purposes, asker, guesser),
         delivery=delivery,
         flow_cookies=FlowCookies(keys),
-        page_parts=page_parts.checked(actors),
+        page_parts=registered.page_parts.checked(actors),
         fixed_codes=fixed_codes,
         breaker=breaker,
         own_purposes=own_purposes,
         notes=notes,
         support=Support(actors, own_purposes, lanes, live_codes, budgets, emit),
-        checks=checks,
-        rebuild=rebuild,
+        checks=registered.checks,
+        rebuild=partial(build_state, app, registered),
     )
+
+
+def _credentials(
+    settings: Settings,
+    storages: Storages,
+    keys: Keys,
+    actors: ActorRegistry,
+    budgets: Budgets,
+    emit: Audit,
+    registered: Registered,
+) -> Credentials:
+    sign_ins, rights = SignIns(storages.sign_ins, keys), RegistrationRights(storages.codes, keys)
+    issuer, own_claims = _token_issuer(settings, keys), registered.own_claims
+    return Credentials(actors, issuer, sign_ins, rights, budgets, emit, own_claims)
 
 
 def _uniform(specs: Mapping[str, S], names: Collection[str]) -> Mapping[str, S]:
@@ -154,8 +165,8 @@ def _registries(
     app: Flask,
     settings: Settings,
     moving: bool,
-    actor_types: Mapping[str, ActorTypeSpec],
-    purposes: Mapping[str, OwnPurposeSpec],
+    registered: Registered,
+    uniform: Collection[str],
 ) -> tuple[ActorRegistry, OwnPurposeRegistry]:
     """Return actor types and purposes as the app's settings have them.
 
@@ -168,6 +179,8 @@ def _registries(
     def special_use() -> bool:
         return app.debug or app.testing
 
+    actor_types = _uniform(registered.actor_types, uniform)
+    purposes = _uniform(registered.purposes, uniform)
     with _collecting(faults):
         actors = ActorRegistry(actor_types, settings, special_use=special_use, moving=moving)
     with _collecting(faults):
