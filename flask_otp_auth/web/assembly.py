@@ -133,8 +133,25 @@ def build_state(
         notes=notes,
         support=Support(actors, own_purposes, lanes, live_codes, budgets, emit),
         checks=registered.checks,
-        rebuild=partial(build_state, app, registered),
+        rebuild=partial(_rebuild, app, registered),
     )
+
+
+def _rebuild(
+    app: Flask,
+    registered: Registered,
+    *,
+    storages: Storages | None = None,
+    strategy: Callable[[], RateLimiter] | None = None,
+    uniform: Collection[str] = (),
+    **others: Any,
+) -> State:
+    """Put an app's parts together once more, with others in place of some; for tests.
+
+    :param others: what stands in place of what was registered, by its name in :class:`Registered`.
+    """
+    changed = replace(registered, **others)
+    return build_state(app, changed, storages=storages, strategy=strategy, uniform=uniform)
 
 
 def _credentials(
