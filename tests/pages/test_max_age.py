@@ -159,6 +159,24 @@ class TestTheMark:
         browser.follow()
         assert browser.text == "wallet of ada@example.com"
 
+    def test_of_such_a_session_lets_a_slip_be_corrected(
+        self, app: Flask, browser: Browser, clock: time_machine.Traveller
+    ) -> None:
+        headers = {"Authorization": f"Bearer {sign_in(app)}"}
+        browser.open("/auth/session", method="POST", headers=headers)
+        clock.shift(600)
+        browser.get("/wallet")
+        browser.follow()
+        browser.submit(identifier="adda@example.com")
+        browser.follow()
+        assert "Correct the address" in browser.text
+        browser.get("sign-in")
+        while browser.status == 303:  # on to the wallet, which asks for a code again
+            browser.follow()
+        with Outbox(app) as outbox:
+            browser.submit(identifier=ADA)
+        assert outbox.last.identifier == ADA
+
 
 class TestWhoIsNot:
     def test_is_sent_to_the_first_type_with_pages(self, browser: Browser) -> None:
