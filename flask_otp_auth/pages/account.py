@@ -17,9 +17,10 @@ def show_sign_out(visit: Visit) -> Response:
 
 def sign_out(visit: Visit) -> Response:
     """End the session, and every copy of its cookie."""
-    if visit.identity is not None:
-        visit.check_session_form(visit.identity[0].sid)
-        sessions.end()
+    if visit.identity is None:
+        return visit.forget(_signed_out(visit))
+    visit.check_session_form(visit.identity[0].sid)
+    sessions.end()
     return visit.forget(redirect(visit.after_sign_out()))
 
 
@@ -54,11 +55,18 @@ def show_devices_problem(visit: Visit, error: RequestError) -> Response:
 
 def _sign_out_page(visit: Visit, problem: Problem | None = None) -> Response:
     if visit.identity is None:
-        return redirect(visit.after_sign_out())
+        return _signed_out(visit)
     token = visit.session_token(visit.identity[0].sid)
     return render(
         visit, "sign_out.html", problem, csrf_token=token, sign_out_url=visit.url("sign_out")
     )
+
+
+def _signed_out(visit: Visit) -> Response:
+    # The sign-in of an account that is switched off would work again as soon as that is undone.
+    if sessions.is_of(visit.name):
+        sessions.end()
+    return redirect(visit.after_sign_out())
 
 
 def _devices_page(visit: Visit, problem: Problem | None = None) -> Response:

@@ -47,7 +47,7 @@ def show(visit: Visit) -> Response:
     try:
         # Somebody who has an account by now is signed in by the answer.
         with _proving(), suppress(DuplicateError):
-            visit.state.credentials.registration(visit.flow.proof, (visit.name,))
+            visit.state.credentials.registration(visit.flow.proof, (visit.name,), unused=True)
     except ProofExpired:
         return visit.forget(redirect(visit.url("sign_in")))
     return _page(visit, empty_form(visit))
@@ -82,13 +82,13 @@ def show_problem(visit: Visit, error: RequestError) -> Response:
 
 
 def _join(visit: Visit, fields: Mapping[str, Any]) -> Response:
-    """Create the actor and sign it in; the right to join is taken last."""
+    """Create the actor and sign it in; the right to join is taken last, and looked for before."""
     credentials, caller = visit.state.credentials, current_caller()
     with _proving():
         if visit.flow.proof is None:
             raise ProofExpired
         try:
-            claims = credentials.registration(visit.flow.proof, (visit.name,))
+            claims = credentials.registration(visit.flow.proof, (visit.name,), unused=True)
             actor = visit.actor_type.create(claims.subject, fields)
             token = credentials.complete(claims, actor, caller)
         except DuplicateError:  # created meanwhile: by a double click, or in another tab

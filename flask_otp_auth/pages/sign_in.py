@@ -31,8 +31,12 @@ def show(visit: Visit) -> Response:
 def act(visit: Visit) -> Response:
     """Send a code, whoever it is."""
     visit.check_flow_form()
-    fixed = visit.flow.identifier if visit.is_again else None
-    return ask(visit, fixed or typed_identifier(visit))
+    if visit.is_again and visit.flow.identifier is not None:
+        return ask(visit, visit.flow.identifier)
+    identifier = typed_identifier(visit)
+    # What was typed is not fixed: it can be corrected.
+    visit.flow = replace(visit.flow, again=None)
+    return ask(visit, identifier)
 
 
 def show_problem(visit: Visit, error: RequestError) -> Response:

@@ -65,14 +65,19 @@ class Credentials(Admissions):
         claims = self._issuer.verify_session(payload, actor_types or self._actors.names)
         return claims, self._actor_of(claims, max_age)
 
-    def registration(self, token: str, actor_types: Collection[str] = ()) -> Claims:
+    def registration(
+        self, token: str, actor_types: Collection[str] = (), *, unused: bool = False
+    ) -> Claims:
         """Return what a registration token says, while its actor has yet to be created.
 
         :param actor_types: those that it may be for; none for any.
+        :param unused: whether to refuse a token whose actor was created, and then deleted.
         :raises Unauthorized: if the token is not valid.
         :raises DuplicateError: if there is an actor.
         """
         claims = self._issuer.verify(token, {REGISTRATION}, actor_types or self._actors.names)
+        if unused and not self._rights.has(claims.sid):
+            raise Unauthorized
         actor_type = self._type_of(claims)
         if actor_type.find_including_inactive(claims.subject) is not None:
             raise DuplicateError

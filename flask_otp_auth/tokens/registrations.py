@@ -32,13 +32,27 @@ class RegistrationRights:
 
         :raises Unavailable: if the store can't be reached.
         """
+        found = self._find(sid)
+        if found is None:
+            return False
+        key, text = found
+        (taken,) = self._store.take(key, value=text)
+        return taken
+
+    def has(self, sid: str) -> bool:
+        """Tell whether a right is still there.
+
+        :raises Unavailable: if the store can't be reached.
+        """
+        return self._find(sid) is not None
+
+    def _find(self, sid: str) -> tuple[str, str] | None:
         # Under every key, so that a change of SECRET_KEY ends no registration.
         keys = [_key(tag) for tag in self._hasher.digests("registration", sid)]
         for key, text in zip(keys, self._store.peek(*keys), strict=True):
             if text is not None and self._sealer.loads(text) == [key]:
-                (taken,) = self._store.take(key, value=text)
-                return taken
-        return False
+                return key, text
+        return None
 
 
 def _key(tag: str) -> str:

@@ -15,6 +15,9 @@ from .state import current_state
 #: Bytes that ``next`` may have at most.
 MAX_NEXT = 1000
 
+#: How often a path may be encoded: each time is looked at, and 1,000 bytes have room for hundreds.
+MAX_ENCODINGS = 5
+
 #: Categories of characters that a URL never has as they are: browsers drop some of these, and read
 #: what remains as another URL.
 _CONTROLS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -36,7 +39,9 @@ def safe_next(text: str | None) -> str | None:
     if len(text.encode()) > MAX_NEXT or "\\" in text:
         return None
     path = text.partition("?")[0].partition("#")[0]
-    while _is_local(path):
+    for _ in range(MAX_ENCODINGS + 1):
+        if not _is_local(path):
+            return None
         decoded = unquote(path)
         if decoded == path:
             return text

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from flask import Response, current_app, request, session
 from flask.sansio.app import App
 
+from ..core.actors import actor_id
 from ..errors import ConfigError, Unauthorized
 from . import sessions
 from .destinations import current_path, page_url, referring_path
@@ -39,7 +40,7 @@ def redirect_to_sign_in(actor_types: Sequence[str], error: Unauthorized) -> Resp
     response = Response(status=303, headers={"Location": url, "Cache-Control": "no-store"})
     if too_old and too_old["aud"] == name:
         # Without this mark the sign-in page would send somebody who is signed in straight back.
-        identifier = session.get(sessions.IDENTIFIER)
+        identifier = _kept_identifier(state, too_old)
         flow = Flow.begin(name, next=place, identifier=identifier, again=too_old["sid"])
         write_flow(response, flow, url)
     return response
@@ -95,3 +96,12 @@ def _too_old_session(error: Unauthorized) -> dict[str, Any] | None:
     """Return the claims of the session, if it was refused for its age alone."""
     claims = session.get(sessions.KEY)
     return claims if error.max_age is not None and isinstance(claims, dict) else None
+
+
+def _kept_identifier(state: State, claims: dict[str, Any]) -> str | None:
+    """Return what the session's sign-in was with, if it is still that actor's."""
+    identifier = session.get(sessions.IDENTIFIER)
+    if identifier is None:
+        return None
+    actor = state.actors.get(claims["aud"]).find_by_identifier(identifier)
+    return identifier if actor is not None and actor_id(actor) == claims["sub"] else None

@@ -70,6 +70,12 @@ def has_begun_for(actor_type: str, actor_id: str) -> bool:
     return (claims["aud"], claims["sub"]) == (actor_type, actor_id)
 
 
+def is_of(actor_type: str) -> bool:
+    """Tell whether there is a session of that actor type, whether it has ended or not."""
+    claims = session.get(KEY)
+    return isinstance(claims, dict) and claims.get("aud") == actor_type
+
+
 def end() -> None:
     """End the current session, and every copy of its cookie. Idempotent.
 

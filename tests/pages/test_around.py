@@ -136,6 +136,18 @@ class TestTheSession:
         browser.open("sign-out", method=method)
         assert (browser.status, browser.location) == (303, "/")
 
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_of_an_account_that_is_switched_off_ends_for_good(
+        self, browser: Browser, customers: JoinableCustomers, method: str
+    ) -> None:
+        browser.sign_in()
+        customers.accounts[0].is_active = False
+        browser.open("sign-out", method=method)
+        assert (browser.status, browser.location) == (303, "/")
+        customers.accounts[0].is_active = True
+        browser.get("/account")
+        assert browser.status == 303
+
     def test_ends_by_its_own_form_alone(self, app: Flask, browser: Browser) -> None:
         other = Browser(app)
         other.get("sign-in")

@@ -209,6 +209,16 @@ class TestAPlantedCookie:
         browser.open("code", headers={"Cookie": f"otp_auth_flow={value}".encode().decode("latin1")})
         assert browser.location == "/auth/customer/sign-in"
 
+    @pytest.mark.parametrize("planted", ["x", "", "a.b"])
+    def test_of_garbage_keeps_nobody_out(self, browser: Browser, planted: str) -> None:
+        """A cookie for a longer path, or an older one for all hosts, comes before ours."""
+        browser.get("sign-in")
+        cookies = f"otp_auth_flow={planted}; otp_auth_flow={browser.cookie()}"
+        form = browser.fill_in(identifier=ADA)
+        bare = browser.app.test_client(use_cookies=False)
+        answer = bare.post("/auth/customer/sign-in", data=form, headers={"Cookie": cookies})
+        assert answer.status_code == 303
+
     def test_that_was_changed_is_none(self, browser: Browser) -> None:
         browser.ask()
         good = browser.cookie() or ""

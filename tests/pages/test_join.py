@@ -287,6 +287,24 @@ class TestTheProof:
         assert copy.cookie("session") is None
         assert len(customers.filled_in) == 1
 
+    def test_creates_no_second_account_once_the_first_was_deleted(
+        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
+    ) -> None:
+        browser = shop_of(customers)
+        prove(browser)
+        flow, form = browser.cookie() or "", browser.fill_in(name="Bob", country="fr")
+        browser.submit(name="Bob", country="fr")
+        customers.accounts.pop()
+        copy = Browser(browser.app)
+        copy.set_flow(flow)
+        copy.open("join", method="POST", data=form)
+        assert copy.status == 400
+        assert EXPIRED in copy.text
+        assert len(customers.filled_in) == 1
+        copy.set_flow(flow)
+        copy.get("join")
+        assert copy.location == "/auth/customer/sign-in"
+
     def test_a_double_click_ends_where_the_first_one_does(
         self, shop_of: Callable[..., Browser], customers: JoinableCustomers
     ) -> None:

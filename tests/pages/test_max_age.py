@@ -108,6 +108,21 @@ class TestSomebodyWhoIsSignedIn:
         old.follow()
         assert old.page.by_id("identifier")["value"] == ADA
 
+    def test_whose_address_has_changed_since_types_the_new_one(
+        self, old: Browser, customers: JoinableCustomers
+    ) -> None:
+        """A code to the former address would open an account for whoever has it now."""
+        customers.accounts[0].email = "new@example.com"
+        old.get("/wallet")
+        old.follow()
+        assert "readonly" not in old.page.by_id("identifier")
+        with Outbox(old.app) as outbox:
+            old.submit(identifier="new@example.com")
+        old.follow()
+        old.submit(otp=outbox.last.otp)
+        old.follow()
+        assert old.text == "wallet of new@example.com"
+
 
 class TestTheMark:
     def test_is_nothing_without_the_sign_in_that_it_is_of(self, old: Browser) -> None:
@@ -158,6 +173,24 @@ class TestTheMark:
         browser.submit(otp=outbox.last.otp)
         browser.follow()
         assert browser.text == "wallet of ada@example.com"
+
+    def test_of_such_a_session_lets_a_slip_be_corrected(
+        self, app: Flask, browser: Browser, clock: time_machine.Traveller
+    ) -> None:
+        headers = {"Authorization": f"Bearer {sign_in(app)}"}
+        browser.open("/auth/session", method="POST", headers=headers)
+        clock.shift(600)
+        browser.get("/wallet")
+        browser.follow()
+        browser.submit(identifier="adda@example.com")
+        browser.follow()
+        assert "Correct the address" in browser.text
+        browser.get("sign-in")
+        while browser.status == 303:  # on to the wallet, which asks for a code again
+            browser.follow()
+        with Outbox(app) as outbox:
+            browser.submit(identifier=ADA)
+        assert outbox.last.identifier == ADA
 
 
 class TestWhoIsNot:

@@ -127,6 +127,13 @@ def test_everything_else_is_dropped(text: str) -> None:
     assert safe_next(text) is None
 
 
+def test_a_path_that_was_encoded_again_and_again_is_dropped() -> None:
+    """To decode it to its end would take a hundred times as long as all else of the request."""
+    assert safe_next("/%" + "25" * 4 + "41") is not None
+    assert safe_next("/%" + "25" * 5 + "41") is None
+    assert safe_next("/%" + "25" * 490 + "41") is None
+
+
 def test_nothing_is_nothing() -> None:
     assert safe_next(None) is None
 
