@@ -57,8 +57,9 @@ _PURPOSES = {
     GRACE: "the code of a registration, in its grace",
 }
 
-# A code may stand in groups, and a link is as good as a code.
-_CODE = re.compile(r"\d(?:[ -]?\d){5,}")
+# A code may stand in groups, also as URLs and headers of mails write a blank; and a link is as good
+# as a code.
+_CODE = re.compile(r"\d(?:(?:[ +_-]|%20|=20)?\d){5,}")
 _LINK = re.compile(r"(\w://[^/\s]*)/[^\s'\"]+")
 
 

@@ -117,6 +117,17 @@ class TestSend:
         assert codes[0] not in ran.output
         assert "The delivery failed" in ran.output
 
+    @pytest.mark.parametrize("blank", ["+", "_", "-", "%20", "=20"])
+    def test_hides_a_long_code_in_fives(self, shop: Flask, blank: str) -> None:
+        """As URLs and headers of mails write it."""
+
+        def deliver(sender: Flask, **_: Any) -> None:
+            raise OSError(f"no {blank.join(['12345', '67890', '12345', '67890'])}, port 8025")
+
+        with otp_generated.connected_to(deliver, shop):
+            ran = run(shop, "send", *LOGIN)
+        assert "OSError: no ..., port 8025\n" in ran.output
+
     def test_an_outage_is_an_error(self, make_watched: Callable[..., Any]) -> None:
         watched = make_watched()
         watched.store.reachable = False
