@@ -1,6 +1,7 @@
 """``flask otp send`` and ``verify``: a real code by the real delivery, and the answer with it."""
 
 import re
+import shlex
 from traceback import format_exception
 
 import click
@@ -86,7 +87,13 @@ def send(state: State, ctx: click.Context, actor_type: str, identifier: str, joi
         name = signal.name.replace("-", "_")
         raise click.ClickException(f"Nothing was sent: no handler of {name} is connected.")
     click.echo(f"{_PURPOSES[_purpose(join)].capitalize()} was sent. To check it:")
-    click.echo(f"  {command_line(ctx, f'{actor_type} {canonical}', 'verify')}")
+    click.echo(f"  {command_line(ctx, _in_a_shell(actor_type, canonical), 'verify')}")
+
+
+def _in_a_shell(actor_type: str, identifier: str) -> str:
+    """Return arguments as they are typed: an address may be `ls`@example.com, or begin with -."""
+    options_end = "-- " if identifier.startswith("-") else ""
+    return options_end + shlex.join((actor_type, identifier))
 
 
 def _purpose(join: bool) -> str:

@@ -128,6 +128,20 @@ class TestSend:
             ran = run(shop, "send", *LOGIN)
         assert "OSError: no ..., port 8025\n" in ran.output
 
+    @pytest.mark.parametrize(
+        ("identifier", "shown"),
+        [
+            ("`reboot`@example.com", "customer '`reboot`@example.com'"),
+            ("$home&o'neill@example.com", """customer '$home&o'"'"'neill@example.com'"""),
+            ("-y@example.com", "-- customer -y@example.com"),
+        ],
+    )
+    def test_prints_a_command_that_a_shell_takes_as_it_is_meant(
+        self, shop: Flask, identifier: str, shown: str
+    ) -> None:
+        ran = run(shop, "send", "--join", "--", "customer", identifier)
+        assert ran.output.splitlines()[-1] == f"  flask otp verify {shown}"
+
     def test_an_outage_is_an_error(self, make_watched: Callable[..., Any]) -> None:
         watched = make_watched()
         watched.store.reachable = False
