@@ -18,7 +18,14 @@ from .commands import (
     without_asking,
 )
 
-actor_id_argument: Parameter[Any] = click.argument("actor_id", metavar="ACTOR_ID")
+
+def _given(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not value:  # as of a variable that a script forgot to set
+        raise click.UsageError("ACTOR_ID is empty.")
+    return value
+
+
+actor_id_argument: Parameter[Any] = click.argument("actor_id", metavar="ACTOR_ID", callback=_given)
 
 
 @command("sign-ins", "customer 1")

@@ -42,6 +42,12 @@ class TestSignIns:
         assert run(app, "sign-ins", "customer", "7").output == "No sign-in is live.\n"
         assert read(app, "sign-ins", "customer", "7") == []
 
+    @pytest.mark.parametrize("command", ["sign-ins", "revoke"])
+    def test_of_an_empty_id_is_a_wrong_use(self, app: Flask, command: str) -> None:
+        ran = run(app, command, "customer", "")
+        assert ran.exit_code == 2
+        assert "ACTOR_ID is empty" in ran.output
+
     def test_makes_no_file(self, shop: Flask, tmp_path: Any) -> None:
         assert run(shop, "sign-ins", *ADAS).exit_code == 0
         assert list(tmp_path.iterdir()) == []
