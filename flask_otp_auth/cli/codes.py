@@ -27,6 +27,7 @@ from .commands import (
     command_line,
     identifier_argument,
     known,
+    printable,
     said,
 )
 from .hearing import Heard, hearing, is_unheard
@@ -93,7 +94,7 @@ def send(state: State, ctx: click.Context, actor_type: str, identifier: str, joi
 def _in_a_shell(actor_type: str, identifier: str) -> str:
     """Return arguments as they are typed: an address may be `ls`@example.com, or begin with -."""
     options_end = "-- " if identifier.startswith("-") else ""
-    return options_end + shlex.join((actor_type, identifier))
+    return options_end + printable(shlex.join((actor_type, identifier)))
 
 
 def _purpose(join: bool) -> str:
@@ -124,7 +125,8 @@ def _raise_if_suppressed(heard: Heard, refused: str | None) -> None:
 def _raise_if_failed(heard: Heard) -> None:
     errors = [arguments["error"] for _, arguments in heard if "error" in arguments]
     for error in errors:
-        click.echo(_without_code("".join(format_exception(error))), err=True)
+        lines = _without_code("".join(format_exception(error))).split("\n")
+        click.echo("\n".join(map(printable, lines)), err=True)
     if errors:
         raise click.ClickException("The delivery failed: see above.")
 

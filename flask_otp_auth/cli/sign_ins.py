@@ -15,6 +15,7 @@ from .commands import (
     known_type,
     print_json,
     print_table,
+    printable,
     without_asking,
 )
 
@@ -68,7 +69,7 @@ def revoke(state: State, actor_type: str, actor_id: str, sign_in: str | None, ye
         raise click.ClickException("This sign-in is not live; sign-ins lists those that are.")
     if not yes:
         what = "all sign-ins" if sign_in is None else "this sign-in"
-        click.confirm(f"End {what} of {actor_type} {actor_id}?", abort=True)
+        click.confirm(f"End {what} of {actor_type} {printable(actor_id)}?", abort=True)
     if sign_in is None:
         state.credentials.revoke_all(actor_type, actor_id)
         click.echo(f"Ended: {len(live)}.")

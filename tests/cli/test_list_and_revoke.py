@@ -59,6 +59,11 @@ class TestRevoke:
         assert run(app, "revoke", "-y", *ADAS, newest).output == "Ended: 1.\n"
         assert [api.refresh(token).status_code for token in signed_in] == [200, 401]
 
+    def test_asks_for_an_odd_id_without_obeying_it(self, app: Flask) -> None:
+        ran = run(app, "revoke", "customer", "\x1b[2K\r1\udcff", typed="y\n")
+        assert r"End all sign-ins of customer \x1b[2K\r1\udcff?" in ran.output
+        assert ran.output.endswith("Ended: 0.\n")
+
     def test_ends_all(self, app: Flask, api: Api, signed_in: list[str]) -> None:
         assert run(app, "revoke", "-y", *ADAS).output == "Ended: 2.\n"
         assert [api.refresh(token).status_code for token in signed_in] == [401, 401]

@@ -128,6 +128,14 @@ class TestSend:
             ran = run(shop, "send", *LOGIN)
         assert "OSError: no ..., port 8025\n" in ran.output
 
+    def test_shows_what_a_mail_server_answers_without_obeying_it(self, shop: Flask) -> None:
+        def deliver(sender: Flask, **_: Any) -> None:
+            raise OSError("550 \x1b]0;all is well\x07\x9b2K\u202eno")
+
+        with otp_generated.connected_to(deliver, shop):
+            ran = run(shop, "send", *LOGIN)
+        assert r"OSError: 550 \x1b]0;all is well\x07\x9b2K\u202eno" in ran.output
+
     @pytest.mark.parametrize(
         ("identifier", "shown"),
         [
