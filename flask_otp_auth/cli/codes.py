@@ -1,6 +1,7 @@
 """``flask otp send`` and ``verify``: a real code by the real delivery, and the answer with it."""
 
 import re
+import shlex
 from traceback import format_exception
 
 import click
@@ -26,6 +27,7 @@ from .commands import (
     command_line,
     identifier_argument,
     known,
+    printable,
     said,
 )
 from .hearing import Heard, hearing, is_unheard
@@ -57,8 +59,9 @@ _PURPOSES = {
     GRACE: "the code of a registration, in its grace",
 }
 
-# A code may stand in groups, and a link is as good as a code.
-_CODE = re.compile(r"\d(?:[ -]?\d){5,}")
+# A code may stand in groups, also as URLs and headers of mails write a blank; and a link is as good
+# as a code.
+_CODE = re.compile(r"\d(?:(?:[ +_-]|%20|=20)?\d){5,}")
 _LINK = re.compile(r"(\w://[^/\s]*)/[^\s'\"]+")
 
 
@@ -85,7 +88,13 @@ def send(state: State, ctx: click.Context, actor_type: str, identifier: str, joi
         name = signal.name.replace("-", "_")
         raise click.ClickException(f"Nothing was sent: no handler of {name} is connected.")
     click.echo(f"{_PURPOSES[_purpose(join)].capitalize()} was sent. To check it:")
-    click.echo(f"  {command_line(ctx, f'{actor_type} {canonical}', 'verify')}")
+    click.echo(f"  {command_line(ctx, _in_a_shell(actor_type, canonical), 'verify')}")
+
+
+def _in_a_shell(actor_type: str, identifier: str) -> str:
+    """Return arguments as they are typed: an address may be `ls`@example.com, or begin with -."""
+    options_end = "-- " if identifier.startswith("-") else ""
+    return options_end + printable(shlex.join((actor_type, identifier)))
 
 
 def _purpose(join: bool) -> str:
@@ -116,7 +125,8 @@ def _raise_if_suppressed(heard: Heard, refused: str | None) -> None:
 def _raise_if_failed(heard: Heard) -> None:
     errors = [arguments["error"] for _, arguments in heard if "error" in arguments]
     for error in errors:
-        click.echo(_without_code("".join(format_exception(error))), err=True)
+        lines = _without_code("".join(format_exception(error))).split("\n")
+        click.echo("\n".join(map(printable, lines)), err=True)
     if errors:
         raise click.ClickException("The delivery failed: see above.")
 

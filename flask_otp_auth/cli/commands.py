@@ -78,9 +78,19 @@ def known(state: State, actor_type: str, identifier: str) -> tuple[ActorType, st
         raise click.UsageError(error.message) from None
 
 
+def printable(text: str) -> str:
+    """Return a text whose characters can't steer a terminal: those that are not shown are named.
+
+    Identifiers, answers of mail servers and the like are written by others.
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def print_json(value: object) -> None:
     """Print dataclasses, lists and dicts of them."""
-    click.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+    click.echo(json.dumps(value, default=_plain, indent=2))
 
 
 def _plain(value: Any) -> object:
@@ -91,7 +101,7 @@ def _plain(value: Any) -> object:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], indent: str = "") -> None:
     """Print a table of at most 80 columns; what is too long for the last one is cut."""
-    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    cells = [[printable(str(cell)) for cell in row] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -105,6 +115,7 @@ def _cut(line: str) -> str:
 def print_text(text: str, indent: str = "", *, err: bool = False) -> None:
     """Print a paragraph."""
     width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
+    text = printable(" ".join(text.split()))
     for line in textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent):
         click.echo(line, err=err)
 

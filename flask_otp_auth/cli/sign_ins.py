@@ -15,10 +15,18 @@ from .commands import (
     known_type,
     print_json,
     print_table,
+    printable,
     without_asking,
 )
 
-actor_id_argument: Parameter[Any] = click.argument("actor_id", metavar="ACTOR_ID")
+
+def _given(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not value:  # as of a variable that a script forgot to set
+        raise click.UsageError("ACTOR_ID is empty.")
+    return value
+
+
+actor_id_argument: Parameter[Any] = click.argument("actor_id", metavar="ACTOR_ID", callback=_given)
 
 
 @command("sign-ins", "customer 1")
@@ -61,7 +69,7 @@ def revoke(state: State, actor_type: str, actor_id: str, sign_in: str | None, ye
         raise click.ClickException("This sign-in is not live; sign-ins lists those that are.")
     if not yes:
         what = "all sign-ins" if sign_in is None else "this sign-in"
-        click.confirm(f"End {what} of {actor_type} {actor_id}?", abort=True)
+        click.confirm(f"End {what} of {actor_type} {printable(actor_id)}?", abort=True)
     if sign_in is None:
         state.credentials.revoke_all(actor_type, actor_id)
         click.echo(f"Ended: {len(live)}.")

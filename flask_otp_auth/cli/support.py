@@ -15,6 +15,7 @@ from .commands import (
     print_json,
     print_table,
     print_text,
+    printable,
     without_asking,
 )
 
@@ -102,6 +103,8 @@ def unlock(state: State, actor_type: str, identifier: str, all_purposes: bool, y
     """
     _, canonical = known(state, actor_type, identifier)
     if not yes:
-        click.confirm(f"Give {actor_type} {canonical} all guesses and sends back?", abort=True)
+        click.confirm(
+            f"Give {actor_type} {printable(canonical)} all guesses and sends back?", abort=True
+        )
     number = state.support.unlock(actor_type, canonical, own_purposes=all_purposes)
     print_text(f"{number} budgets are full again, and the next code is due at once.")

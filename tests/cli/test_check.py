@@ -423,6 +423,11 @@ class TestOwnChecks:
         assert findings["broken"]["level"] == "error"
         assert findings["broken"]["problem"] == "the check raised ValueError: no such setting"
 
+    def test_one_can_forge_no_other(self, deploy: Make, otp_auth: OTPAuth) -> None:
+        otp_auth.check("mine")(Checks("no\r\n\x1b[2K\x9b2KNothing was found.\u2028\u202e"))
+        lines = run(deploy(otp_auth), "check").output.splitlines()
+        assert r"  no \x1b[2K\x9b2KNothing was found. \u202e." in lines
+
     def test_can_be_silenced(self, deploy: Make, otp_auth: OTPAuth) -> None:
         otp_auth.check("mine")(Checks("something"))
         assert found(deploy(otp_auth), "--silence", "mine") == {}

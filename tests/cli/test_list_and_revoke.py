@@ -42,6 +42,12 @@ class TestSignIns:
         assert run(app, "sign-ins", "customer", "7").output == "No sign-in is live.\n"
         assert read(app, "sign-ins", "customer", "7") == []
 
+    @pytest.mark.parametrize("command", ["sign-ins", "revoke"])
+    def test_of_an_empty_id_is_a_wrong_use(self, app: Flask, command: str) -> None:
+        ran = run(app, command, "customer", "")
+        assert ran.exit_code == 2
+        assert "ACTOR_ID is empty" in ran.output
+
     def test_makes_no_file(self, shop: Flask, tmp_path: Any) -> None:
         assert run(shop, "sign-ins", *ADAS).exit_code == 0
         assert list(tmp_path.iterdir()) == []
@@ -52,6 +58,11 @@ class TestRevoke:
         newest = read(app, "sign-ins", *ADAS)[0]["id"]
         assert run(app, "revoke", "-y", *ADAS, newest).output == "Ended: 1.\n"
         assert [api.refresh(token).status_code for token in signed_in] == [200, 401]
+
+    def test_asks_for_an_odd_id_without_obeying_it(self, app: Flask) -> None:
+        ran = run(app, "revoke", "customer", "\x1b[2K\r1\udcff", typed="y\n")
+        assert r"End all sign-ins of customer \x1b[2K\r1\udcff?" in ran.output
+        assert ran.output.endswith("Ended: 0.\n")
 
     def test_ends_all(self, app: Flask, api: Api, signed_in: list[str]) -> None:
         assert run(app, "revoke", "-y", *ADAS).output == "Ended: 2.\n"

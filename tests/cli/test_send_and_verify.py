@@ -117,6 +117,39 @@ class TestSend:
         assert codes[0] not in ran.output
         assert "The delivery failed" in ran.output
 
+    @pytest.mark.parametrize("blank", ["+", "_", "-", "%20", "=20"])
+    def test_hides_a_long_code_in_fives(self, shop: Flask, blank: str) -> None:
+        """As URLs and headers of mails write it."""
+
+        def deliver(sender: Flask, **_: Any) -> None:
+            raise OSError(f"no {blank.join(['12345', '67890', '12345', '67890'])}, port 8025")
+
+        with otp_generated.connected_to(deliver, shop):
+            ran = run(shop, "send", *LOGIN)
+        assert "OSError: no ..., port 8025\n" in ran.output
+
+    def test_shows_what_a_mail_server_answers_without_obeying_it(self, shop: Flask) -> None:
+        def deliver(sender: Flask, **_: Any) -> None:
+            raise OSError("550 \x1b]0;all is well\x07\x9b2K\u202eno")
+
+        with otp_generated.connected_to(deliver, shop):
+            ran = run(shop, "send", *LOGIN)
+        assert r"OSError: 550 \x1b]0;all is well\x07\x9b2K\u202eno" in ran.output
+
+    @pytest.mark.parametrize(
+        ("identifier", "shown"),
+        [
+            ("`reboot`@example.com", "customer '`reboot`@example.com'"),
+            ("$home&o'neill@example.com", """customer '$home&o'"'"'neill@example.com'"""),
+            ("-y@example.com", "-- customer -y@example.com"),
+        ],
+    )
+    def test_prints_a_command_that_a_shell_takes_as_it_is_meant(
+        self, shop: Flask, identifier: str, shown: str
+    ) -> None:
+        ran = run(shop, "send", "--join", "--", "customer", identifier)
+        assert ran.output.splitlines()[-1] == f"  flask otp verify {shown}"
+
     def test_an_outage_is_an_error(self, make_watched: Callable[..., Any]) -> None:
         watched = make_watched()
         watched.store.reachable = False

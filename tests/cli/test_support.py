@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes import ADA, BOB, Api, Watched, wrong
+from fakes import ADA, BOB, Api, Customers, Watched, wrong
 from flask import Flask
 from running import Make, read, run
 
@@ -41,6 +41,17 @@ class TestInspect:
         assert not overview["attacked"]
         assert overview["codes"] == overview["windows"] == []
         assert all(each["left"] for each in overview["budgets"])
+
+    @pytest.mark.parametrize("as_json", [[], ["--json"]])
+    def test_shows_an_odd_identifier_without_obeying_it(
+        self, make_app: Make, customers: Customers, as_json: list[str]
+    ) -> None:
+        """A canonicaliser of the app's own may let anything through."""
+        otp_auth = OTPAuth()
+        otp_auth.add_actor_type("customer", customers, identifier=lambda written: written)
+        ran = run(make_app(otp_auth), "inspect", *as_json, "customer", "a\x1b[2K\x9b2K\u202eb")
+        assert ran.exit_code == 0
+        assert ran.output.replace("\n", "").isprintable()
 
     def test_names_what_is_pending(self, app: Flask, api: Api, outbox: Outbox, clock: Any) -> None:
         api.generate(ADA)
