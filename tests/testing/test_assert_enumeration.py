@@ -84,7 +84,7 @@ class TestViewsOfTheAppsOwn:
         add_views(app)
         said = check(app, through=["/slow"], tries=40)
         assert "POST /slow: time: " in said
-        assert "ms more for known, in ask_the_database (test_enumeration.py:" in said
+        assert "ms more for known, in ask_the_database (test_assert_enumeration.py:" in said
 
     def test_come_in_a_list(self, app: Flask, check: Check) -> None:
         with pytest.raises(TypeError, match="a list of paths"):
