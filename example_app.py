@@ -60,7 +60,7 @@ def create_app() -> Flask:
     Path(app.instance_path).mkdir(exist_ok=True)
     app.config.update(
         SECRET_KEY=os.environ.get("SECRET_KEY") or own_secret(app),
-        SESSION_COOKIE_SAMESITE="Lax",  # and over HTTPS: SESSION_COOKIE_SECURE=True
+        SESSION_COOKIE_SAMESITE="Lax",
         OTP_AUTH_TOKEN_ISSUER=app.name,  # yours is a name that no other app has
         OTP_AUTH_SITE_NAME="Tiny shop",
         OTP_AUTH_PAGES=True,
@@ -71,6 +71,7 @@ def create_app() -> Flask:
     # FLASK_DEBUG says.
     by_flask_run = app.debug and os.environ.get("FLASK_RUN_FROM_CLI") == "true"
     app.config["LETTERBOX"] = __name__ == "__main__" or by_flask_run
+    app.config["SESSION_COOKIE_SECURE"] = not app.config["LETTERBOX"]  # elsewhere there is TLS
     if app.config["LETTERBOX"]:
         app.add_url_rule("/letterbox", view_func=letterbox)
         app.config.update(OTP_AUTH_LINKS=True, OTP_AUTH_SITE_URL=f"http://127.0.0.1:{PORT}")

@@ -109,7 +109,7 @@ class _Bridge:
             return
         credentials = current_state().credentials
         token = credentials.sign_in(self.actor_type, user, ("pwd",), current_caller())
-        sessions.begin(token, keep=(_USER_ID, _FRESH, _BROWSER))
+        sessions.begin(token, keep=(_USER_ID, _FRESH, _BROWSER), is_fresh=True)
 
     def log_in(self, sender: Flask, actor_type: str, actor: Any) -> None:
         """Make a login of a sign-in at a page."""

@@ -10,11 +10,10 @@ from .visits import Visit, redirect
 def enter(visit: Visit, token: Token) -> Response:
     """Begin a session, and go on.
 
-    :raises RateLimited: if the actor has used up ``ACTOR_LIMITS``.
-    :raises Unavailable: if the store or the limiter can't be reached.
+    :raises Unavailable: if the store can't be reached.
     """
     place = visit.after_sign_in()
-    sessions.begin(token)
+    sessions.begin(token, is_fresh=True)
     session[sessions.IDENTIFIER] = token.identifier
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     sessions.begun_at_page.send(app, actor_type=visit.name, actor=token.actor)

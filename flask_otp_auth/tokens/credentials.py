@@ -237,18 +237,21 @@ class Credentials(Admissions):
 
     # -- sessions -------------------------------------------------------------------------
 
-    def begin_session(self, token: str) -> dict[str, Any]:
+    def begin_session(self, token: str, *, is_fresh: bool = False) -> dict[str, Any]:
         """Return the claims of a session that begins with an authentication token.
 
         They are the token's own, but for their end and without the app's own claims.
 
+        :param is_fresh: whether its sign-in has begun in this request. Then it is not counted, or
+            somebody else's session could keep the actor out by using up ``ACTOR_LIMITS``.
         :raises Unauthorized: if the token is not valid, or its sign-in or its actor is not.
         :raises RateLimited: if the actor has used up ``ACTOR_LIMITS``.
         :raises Unavailable: if the store or the limiter can't be reached.
         """
         claims, _ = self.identify(token)
         actor_type = self._type_of(claims)
-        self._count(actor_type, claims)
+        if not is_fresh:
+            self._count(actor_type, claims)
         payload = {name: claims.all[name] for name in CLAIMS}
         return {**payload, "exp": claims.auth_time + actor_type.settings.session_ttl}
 

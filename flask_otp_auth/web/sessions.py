@@ -29,7 +29,7 @@ _REGISTRATION = "_otp_auth_registration"
 _BEGUN = "_otp_auth_begun"
 
 
-def begin(token: str, *, keep: Collection[str] = ()) -> dict[str, Any]:
+def begin(token: str, *, keep: Collection[str] = (), is_fresh: bool = False) -> dict[str, Any]:
     """Begin a new session with an authentication token, and return its claims.
 
     If the browser has a session of another sign-in, that sign-in ends. Nothing else of the
@@ -37,12 +37,13 @@ def begin(token: str, *, keep: Collection[str] = ()) -> dict[str, Any]:
     (OWASP ASVS 5.0, 7.2.4).
 
     :param keep: more keys to carry over, which were just written.
+    :param is_fresh: whether the token's sign-in has begun in this request; then it is not counted.
     :raises Unauthorized: if the token is not valid.
     :raises RateLimited: if the actor has used up ``ACTOR_LIMITS``.
     :raises Unavailable: if the store or the limiter can't be reached.
     """
     state = current_state()
-    claims = state.credentials.begin_session(token)
+    claims = state.credentials.begin_session(token, is_fresh=is_fresh)
     former = session.get(KEY)
     if not isinstance(former, dict) or former.get("sid") != claims["sid"]:
         state.credentials.end_session(former)
