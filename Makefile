@@ -37,10 +37,10 @@ test: $(VENV)/.test $(VENV)/.docs
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered \
 	    $(if $(ARGS),--cov-fail-under=0 $(ARGS))
 
-# tests/security and tests/servers run the same code through more storages and processes: once is
-# enough.
+# These folders run the same code through more storages, processes and browsers: once is enough.
 test-lowest: $(LOWEST)/.ready
-	$(LOWEST)/bin/python -m pytest --ignore=tests/security --ignore=tests/servers $(ARGS)
+	$(LOWEST)/bin/python -m pytest --ignore=tests/security --ignore=tests/servers \
+	    --ignore=tests/browser --ignore=tests/openapi/test_schemathesis.py $(ARGS)
 
 # --verifytypes heeds neither --pythonpath nor the import hook of an editable install: it asks the
 # first python on the PATH. B105 to B107, B311 and B608 are
