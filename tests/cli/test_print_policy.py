@@ -78,3 +78,8 @@ class TestAuditId:
         before, after = (runner.invoke(args=AUDIT_ID).output.split() for runner in (old, new))
         assert after[1:] == before
         assert after[0] != before[0]
+
+
+def test_an_unknown_command_is_a_wrong_use(app: Flask) -> None:
+    ran = app.test_cli_runner().invoke(args=["otp", "unlok"])
+    assert (ran.exit_code, "No such command 'unlok'" in ran.output) == (2, True)

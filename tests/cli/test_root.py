@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakes import ADA
 from flask import Flask
-from launch import ROOT
+from launch import environment
 from running import run
 from test_support import WHO
 
@@ -50,9 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 def flask(folder: Path, *arguments: str, **config: str) -> subprocess.CompletedProcess[str]:
     """Run ``flask otp …`` in a process of its own."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
+    given = {
         "FLASK_SECRET_KEY": "a-secret-key-of-more-than-32-bytes-for-tests",
         "FLASK_OTP_AUTH_STORAGE_URI": f"sqlite:///{folder}/data/otp_auth.sqlite3",
         "FLASK_OTP_AUTH_TOKEN_ISSUER": "https://shop.example",
@@ -60,7 +58,7 @@ def flask(folder: Path, *arguments: str, **config: str) -> subprocess.CompletedP
     }
     command = [sys.executable, "-m", "flask", "--app", "shop", "otp", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        command, cwd=folder, env=environment(**given), capture_output=True, text=True, check=False
     )
 
 

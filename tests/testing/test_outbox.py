@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import time_machine
+from cachelib import SimpleCache
 from fakes import ADA, BOB, START, Api, Customers
 from flask import Flask
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
 
-from flask_otp_auth import ConfigError, OTPAuth, signals
+from flask_otp_auth import ConfigError, OTPAuth, SQLiteCache, signals
 from flask_otp_auth.testing import Outbox, reset
 
 EXPIRY = datetime.fromtimestamp(START.timestamp() + 300, UTC)
@@ -204,6 +207,34 @@ class TestReset:
     def test_is_for_storages_in_memory(self, make_app: Callable[..., Flask], tmp_path: Any) -> None:
         with pytest.raises(ConfigError, match="memory"):
             reset(make_app(OTP_AUTH_STORAGE_URI=f"sqlite:///{tmp_path}/otp.sqlite3"))
+
+    def test_is_for_caches_in_memory(
+        self, make_app: Callable[..., Flask], customers: Customers, tmp_path: Any
+    ) -> None:
+        otp_auth = OTPAuth(cache=SQLiteCache(str(tmp_path / "otp.sqlite3")))
+        otp_auth.add_actor_type("customer", customers)
+        with pytest.raises(ConfigError, match="memory"):
+            reset(make_app(otp_auth))
+
+    @pytest.mark.parametrize("parts", ["cache", "limiter", "sign-ins"])
+    def test_reaches_each_part_that_is_kept_apart(
+        self, make_app: Callable[..., Flask], customers: Customers, parts: str
+    ) -> None:
+        limiter = Limiter(get_remote_address, app=Flask("limits"), storage_uri="memory://")
+        otp_auth = OTPAuth(
+            cache=SimpleCache(threshold=50_000) if parts == "cache" else None,
+            limiter=limiter if parts == "limiter" else None,
+        )
+        otp_auth.add_actor_type("customer", customers)
+        config = {"OTP_AUTH_SIGN_INS_URI": "memory://"} if parts == "sign-ins" else {}
+        app = make_app(otp_auth, OTP_AUTH_IP_GENERATE_LIMITS="1/hour", **config)
+        api = Api(app.test_client())
+        with Outbox(app) as outbox:
+            api.generate(ADA)
+            token = api.verify(outbox.last.otp, ADA).get_json()["token"]
+            assert (api.generate(ADA).status_code, api.refresh(token).status_code) == (429, 200)
+            reset(app)
+            assert (api.generate(ADA).status_code, api.refresh(token).status_code) == (200, 401)
 
     def test_needs_an_app_that_has_an_otp_auth(self) -> None:
         with pytest.raises(ConfigError, match="init_app"):
