@@ -252,7 +252,7 @@ class TestVerifyForAToken:
         self, app: Flask, api: Api, outbox: Outbox, ask: Any, who: str, registration: bool
     ) -> None:
         ask(api, who)
-        ran = run(app, "verify", "customer", who, outbox.last.otp, "--token")
+        ran = run(app, "verify", "customer", who, outbox.last.otp, "--token", apart=True)
         assert ran.exit_code == 0
         answer = api.refresh(ran.stdout.strip())
         assert answer.get_json().get("type") == ("actor_not_created" if registration else None)
@@ -266,7 +266,7 @@ class TestVerifyForAToken:
         early = run(app, *arguments)
         assert (early.exit_code, "Right, but there is no token" in early.output) == (1, True)
         customers.add(BOB)
-        late = run(app, *arguments)
+        late = run(app, *arguments, apart=True)
         assert late.exit_code == 0
         assert api.refresh(late.stdout.strip()).status_code == 200
 
@@ -275,7 +275,7 @@ class TestVerifyForAToken:
     ) -> None:
         api.pre_register(BOB)
         customers.add(BOB)
-        ran = run(app, "verify", "customer", BOB, outbox.last.otp, "--token")
+        ran = run(app, "verify", "customer", BOB, outbox.last.otp, "--token", apart=True)
         assert ran.exit_code == 1
         assert ran.stdout == ""
 
