@@ -109,20 +109,22 @@ def account() -> str:
     return f"<!doctype html><title>Account</title><h1>Hello {current_actor.email}</h1>"
 
 
-# What visitors do. Each waits for the page that follows, as Playwright's clicks do.
+# What visitors do. Each waits until the page that follows has loaded: Playwright's click does not.
 
 
 def ask(page: Page, identifier: str = ADA, path: str = "/auth/customer/sign-in") -> None:
     """Go to the sign-in page and ask for a code."""
     page.goto(path)
     page.fill("#identifier", identifier)
-    page.click("button[type=submit]")
+    with page.expect_navigation():
+        page.click("button[type=submit]")
 
 
 def answer(page: Page, code: str) -> None:
     """Type a code and send it."""
     page.locator("#otp").press_sequentially(code)
-    page.keyboard.press("Enter")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
 
 
 def sign_in(page: Page, shop: Shop, identifier: str = ADA) -> None:

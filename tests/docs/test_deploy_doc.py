@@ -19,6 +19,7 @@ from flask import Flask, request
 from launch import ROOT
 from sentry_sdk.transport import Transport
 from stores import Memcached, Redis
+from trackers import templates_as_before
 
 from flask_otp_auth import OTPAuth
 from flask_otp_auth.core.settings import Settings
@@ -285,7 +286,7 @@ def sentry(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         init(**{**options, "dsn": "https://key@sentry.invalid/1", "transport": Kept})
 
     monkeypatch.setattr(sentry_sdk, "init", start)
-    with sentry_sdk.isolation_scope():
+    with templates_as_before(), sentry_sdk.isolation_scope():
         run(SENTRY, os=SimpleNamespace(environ={}))
         yield Kept.events
     init()

@@ -18,7 +18,7 @@ from stores import PATIENCE, Redis, free_port
 
 PAGE = DOCS / "tutorial.md"
 FILES = {block.file: block.code for block in blocks_of(PAGE, "python")}
-INSTALL, START, MAIL, ASK, ENTER, LEAVE, TEST, REDIS, POLICY = [
+INSTALL, START, PRINTING, MAIL, ASK, ENTER, LEAVE, TEST, REDIS, POLICY = [
     block.steps() for block in blocks_of(PAGE, "console")
 ]
 
@@ -38,6 +38,12 @@ def with_mail(folder: Path) -> None:
     (folder / "shop.py").write_text(
         FILES["shop.py"].replace(printing, "from mailing import deliver\n")
     )
+
+
+def mail_variables(host: str, port: int) -> dict[str, str]:
+    """Return the variables that the page exports, for a server that is there."""
+    names = [assigned.split("=")[0] for assigned in MAIL[0][0].split()[1:]]
+    return dict(zip(names, [host, str(port)], strict=True))
 
 
 def secret() -> str:
@@ -70,7 +76,7 @@ class Visitor:
     def __init__(self, server: Server) -> None:
         self._session = requests.Session()
         self._base = f"http://127.0.0.1:{server.port}"
-        self.open("/account")
+        self.open("/")
 
     def open(self, path: str) -> None:
         self.page = self._session.get(self._base + path, timeout=PATIENCE)
@@ -95,15 +101,13 @@ def test_join_at_the_pages(folder: Path) -> None:
             assert ada.page.text.startswith(f"Hello {ADA}.")
             ada.open("/auth/customer/sign-out")
             ada.submit()
-            ada.open("/account")
-            assert "Hello" not in ada.page.text
+            assert "Sign in or join" in ada.page.text
     assert "Traceback" not in server.output
 
 
 def test_codes_are_mailed_and_programs_use_them(folder: Path, mailbox: Mailbox) -> None:
     with_mail(folder)
-    names = [assigned.split("=")[0] for assigned in MAIL[0][0].split()[1:]]
-    variables = dict(zip(names, ["127.0.0.1", str(mailbox.port)], strict=True))
+    variables = mail_variables("127.0.0.1", mailbox.port)
     with Shell(folder) as shell, serve(folder, MAIL[1][0], **variables) as server:
         ada = Visitor(server)
         ada.submit(identifier=ADA)
@@ -123,6 +127,19 @@ def code_in(mailbox: Mailbox) -> str:
         found = re.match(r"(\d{6}) is your code", str(mailbox.next()["Subject"]))
         if found:
             return found[1]
+
+
+def test_a_mail_server_prints_the_code(folder: Path) -> None:
+    with_mail(folder)
+    port = free_port()
+    _, *command = shlex.split(PRINTING[1][0].replace("1025", str(port)))
+    variables = mail_variables("localhost", port)
+    with (
+        Server([sys.executable, *command], folder, port, PYTHONUNBUFFERED="1") as mail_server,
+        serve(folder, MAIL[1][0], **variables) as server,
+    ):
+        server.call("POST", "/auth/customer/otp/start", {"identifier": ADA})
+        mail_server.printed(r"Subject: (\d{6}) is your code")
 
 
 @pytest.fixture

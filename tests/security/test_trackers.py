@@ -21,6 +21,7 @@ from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.integrations.threading import ThreadingIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 from stores import until
+from trackers import templates_as_before
 
 from flask_otp_auth import OTPAuth, signals
 from flask_otp_auth.core.context import NO_CALLER
@@ -67,7 +68,8 @@ def watch() -> Iterator[Watch]:
         )
         return events
 
-    yield begin
+    with templates_as_before():
+        yield begin
     sentry_sdk.get_global_scope().set_client(None)
     sentry_sdk.get_isolation_scope().clear()
     sentry_sdk.get_current_scope().clear()
