@@ -10,7 +10,7 @@ import pytest
 from fakes import ADA
 from flask import Flask
 from launch import environment
-from running import run
+from running import Make, run
 from test_support import WHO
 
 IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
@@ -48,6 +48,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def stored(deploy: Make, folder: Path) -> Flask:
+    """A deployed shop with the same storage, in this process."""
+    return deploy(OTP_AUTH_STORAGE_URI=f"sqlite:///{folder}/data/otp_auth.sqlite3")
+
+
 def flask(folder: Path, *arguments: str, **config: str) -> subprocess.CompletedProcess[str]:
     """Run ``flask otp …`` in a process of its own."""
     given = {
@@ -78,15 +84,7 @@ class TestProcesses:
             (["check"], 1),
             (["send", "--join", *WHO], 1),
             (["send", "robot", ADA], 2),
-            (["send"], 2),
-            (["verify", *WHO, "123456"], 1),
             (["inspect", *WHO], 0),
-            (["unlock", "-y", *WHO], 0),
-            (["sign-ins", "customer", "1"], 0),
-            (["revoke", "-y", "customer", "1", "0.1"], 1),
-            (["revoke", "-y", "robot", "1"], 2),
-            (["policy"], 0),
-            (["audit-id", *WHO], 0),
         ],
         ids=lambda value: value if isinstance(value, int) else " ".join(value),
     )
@@ -95,24 +93,46 @@ class TestProcesses:
         assert ran.returncode == code, ran.stderr
         assert "Traceback" not in ran.stderr
 
-    @pytest.mark.parametrize(
-        "arguments",
-        [["check"], ["inspect", *WHO], ["sign-ins", "customer", "1"], ["policy"]],
-        ids=" ".join,
-    )
-    def test_those_that_only_look_make_no_file(self, folder: Path, arguments: list[str]) -> None:
-        flask(folder, *arguments)
-        assert made(folder) == []
-
-    def test_a_name_of_none_is_no_command(self, folder: Path) -> None:
-        assert flask(folder, "policy", FLASK_OTP_AUTH_CLI="null").returncode == 2
-
     def test_a_configuration_that_is_refused_is_told_in_plain_words(self, folder: Path) -> None:
         ran = flask(folder, "check", FLASK_SECRET_KEY="dev")
         assert ran.returncode == 1
         last = ran.stderr.splitlines()[-2:]
         assert last[0] == "flask_otp_auth.errors.ConfigError: flask-otp-auth can't start:"
         assert last[1].startswith("- SECRET_KEY must have 32 bytes or more; ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["send"], 2),
+        (["verify", *WHO, "123456"], 1),
+        (["unlock", "-y", *WHO], 0),
+        (["sign-ins", "customer", "1"], 0),
+        (["revoke", "-y", "customer", "1", "0.1"], 1),
+        (["revoke", "-y", "robot", "1"], 2),
+        (["policy"], 0),
+        (["audit-id", *WHO], 0),
+    ],
+    ids=lambda value: value if isinstance(value, int) else " ".join(value),
+)
+def test_each_command_tells_by_its_exit_code(shop: Flask, arguments: list[str], code: int) -> None:
+    assert run(shop, *arguments).exit_code == code
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["check"], ["inspect", *WHO], ["sign-ins", "customer", "1"], ["policy"]],
+    ids=" ".join,
+)
+def test_those_that_only_look_make_no_file(
+    stored: Flask, folder: Path, arguments: list[str]
+) -> None:
+    run(stored, *arguments)
+    assert made(folder) == []
+
+
+def test_a_name_of_none_is_no_command(deploy: Make) -> None:
+    assert run(deploy(OTP_AUTH_CLI=None), "policy").exit_code == 2
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may do what is refused here")
@@ -133,22 +153,24 @@ class TestAsRoot:
 
     @USES_STORAGE
     def test_a_folder_of_another_user_is_left_alone(
-        self, folder: Path, arguments: list[str]
+        self, stored: Flask, folder: Path, arguments: list[str]
     ) -> None:
         os.chown(folder / "data", NOBODY, NOBODY)
-        ran = flask(folder, *arguments)
-        assert ran.returncode == 1
+        ran = run(stored, *arguments, apart=True)
+        assert ran.exit_code == 1
         assert ran.stdout == ""
         assert ran.stderr.startswith("Error: This is run as root, and ")
         assert made(folder) == []
 
     @USES_STORAGE
-    def test_a_file_of_another_user_is_left_alone(self, folder: Path, arguments: list[str]) -> None:
+    def test_a_file_of_another_user_is_left_alone(
+        self, stored: Flask, folder: Path, arguments: list[str]
+    ) -> None:
         file = folder / "data" / "otp_auth.sqlite3"
         file.touch(mode=0o600)
         os.chown(file, NOBODY, NOBODY)
-        ran = flask(folder, *arguments)
-        assert ran.returncode == 1
+        ran = run(stored, *arguments, apart=True)
+        assert ran.exit_code == 1
         assert f"{file} belongs to the user nobody" in ran.stderr
         assert made(folder) == [file.name]
         assert file.stat().st_size == 0
@@ -162,9 +184,11 @@ class TestAsRoot:
         assert made(folder) == []
 
     @pytest.mark.parametrize("arguments", [["policy"], ["audit-id", *WHO]], ids=" ".join)
-    def test_what_needs_no_storage_is_told(self, folder: Path, arguments: list[str]) -> None:
+    def test_what_needs_no_storage_is_told(
+        self, stored: Flask, folder: Path, arguments: list[str]
+    ) -> None:
         os.chown(folder / "data", NOBODY, NOBODY)
-        assert flask(folder, *arguments).returncode == 0
+        assert run(stored, *arguments).exit_code == 0
 
     def test_a_file_of_its_own_is_used(self, folder: Path) -> None:
         assert flask(folder, "send", *WHO).returncode == 0
