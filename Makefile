@@ -33,14 +33,17 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 run: $(VENV)/.run
 	@$(PY) example_app.py
 
+# The whole suite is shared out by files, as many share a server or a browser.
+SHARED := -n auto --maxprocesses 4 --dist loadfile
+
 test: $(VENV)/.test $(VENV)/.docs
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered \
-	    $(if $(ARGS),--cov-fail-under=0 $(ARGS))
+	    $(if $(ARGS),--cov-fail-under=0 $(ARGS),$(SHARED))
 
 # These folders run the same code through more storages, processes and browsers: once is enough.
 test-lowest: $(LOWEST)/.ready
 	$(LOWEST)/bin/python -m pytest --ignore=tests/security --ignore=tests/servers \
-	    --ignore=tests/browser --ignore=tests/openapi/test_schemathesis.py $(ARGS)
+	    --ignore=tests/browser --ignore=tests/openapi/test_schemathesis.py $(or $(ARGS),$(SHARED))
 
 # --verifytypes heeds neither --pythonpath nor the import hook of an editable install: it asks the
 # first python on the PATH. B105 to B107, B311 and B608 are

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, settings
 from flask_otp_auth import OTPAuth
 from flask_otp_auth.testing import Outbox
 
-pytest_plugins = ["stores", "chromium"]  # storages that are servers, and a browser
+# Storages that are servers, a browser, and figures for the end of a run.
+pytest_plugins = ["stores", "chromium", "tallies"]
 
 # A busy machine is no fault of the package.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,15 +1,12 @@
-"""Attacks, counted: how often each was tried, and how often it got through.
-
-When pytest is done, it tells both for every attack of the run, with ``-q`` as well.
-"""
+"""What attacks have in common: their limits, their routes, and the shops that they are tried on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from fakes import Api, Customers, FakeLimits, FakeStore
 from flask import Flask
+from tallies import Attack
 
 from flask_otp_auth import OTPAuth
 
@@ -41,51 +38,7 @@ ASKING = {"login": "generate", "registration": "pre_register", "door": "start"}
 GUESSING = ("verify", "register", "authenticate", "finish")
 
 
-@dataclass
-class Attack:
-    """One attack.
-
-    :ivar tries: how often it was tried.
-    :ivar got_through: how often it came to what it must not come to.
-    """
-
-    name: str
-    tries: int = 0
-    got_through: int = 0
-
-    def tried(self, succeeded: bool) -> None:
-        """Count one try."""
-        self.tries += 1
-        self.got_through += succeeded
-
-    def failed(self, *, tries: int) -> bool:
-        """Tell whether it was tried at least so often, and never got through."""
-        return self.tries >= tries and self.got_through == 0
-
-
 Begin = Callable[[str], Attack]
-
-
-class Ledger:
-    """The attacks of one run of pytest."""
-
-    def __init__(self) -> None:
-        self._attacks: dict[str, Attack] = {}
-
-    def open(self, name: str) -> Attack:
-        """Begin to count an attack, or go on with it."""
-        return self._attacks.setdefault(name, Attack(name))
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Show a line for each attack."""
-        if not self._attacks:
-            return
-        terminalreporter.section("attacks: tries, and what got through")
-        tries = sum(attack.tries for attack in self._attacks.values())
-        got_through = sum(attack.got_through for attack in self._attacks.values())
-        lines = [self._attacks[name] for name in sorted(self._attacks)]
-        for line in (*lines, Attack("in all", tries, got_through)):
-            terminalreporter.write_line(f"{line.tries:>8,} {line.got_through:>3}  {line.name}")
 
 
 @dataclass

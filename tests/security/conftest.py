@@ -10,7 +10,6 @@ from attacks import (
     Comparisons,
     Everybody,
     HeldJobs,
-    Ledger,
     OpenShop,
     Standing,
 )
@@ -18,20 +17,15 @@ from fakes import SECRET, FakeLimits, FakeStore
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from tallies import Ledger
 
 from flask_otp_auth import OTPAuth, current_actor, registration_required, token_required
 from flask_otp_auth.core import codes
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Let the run have a ledger."""
-    config.pluginmanager.register(Ledger(), "attacks-ledger")
-
-
 @pytest.fixture
-def attack(request: pytest.FixtureRequest) -> Begin:
+def attack(ledger: Ledger) -> Begin:
     """Begin an attack: ``attack("what is tried")``."""
-    ledger: Ledger = request.config.pluginmanager.get_plugin("attacks-ledger")
     return ledger.open
 
 

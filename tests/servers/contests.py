@@ -28,7 +28,6 @@ from typing import Any, Protocol
 
 import cachelib
 import limits
-import pytest
 from flask import Flask
 
 import flask_otp_auth
@@ -211,43 +210,10 @@ class Outcome:
     seconds: float
     violations: list[str]
 
-
-class Figures:
-    """Collects what was raced, for pytest to show when all is done."""
-
-    def __init__(self) -> None:
-        self._outcomes: dict[str, list[tuple[str, Outcome]]] = {}
-
-    @classmethod
-    def of(cls, config: pytest.Config) -> "Figures":
-        """Return the figures of this run of pytest."""
-        found: Figures | None = config.pluginmanager.get_plugin(cls.__name__)
-        if found is None:
-            found = cls()
-            config.pluginmanager.register(found, cls.__name__)
-        return found
-
-    def note(self, crew: str, contest: Contest, outcome: Outcome) -> None:
-        """Keep what a contest came to."""
-        self._outcomes.setdefault(crew, []).append((contest.name, outcome))
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Show a line for each crew and, with ``-v``, for each of its contests."""
-        terminalreporter.section("concurrency")
-        for crew, outcomes in self._outcomes.items():
-            lines = [(crew, [outcome for _, outcome in outcomes])]
-            if terminalreporter.verbosity > 0:
-                lines += [(f"  {name}", [outcome]) for name, outcome in outcomes]
-            for title, told in lines:
-                terminalreporter.write_line(f"{title}: {_sum(told)}")
-
-
-def _sum(outcomes: Sequence[Outcome]) -> str:
-    violations = sum(len(outcome.violations) for outcome in outcomes)
-    rounds = sum(outcome.rounds for outcome in outcomes)
-    attempts = sum(outcome.attempts for outcome in outcomes)
-    seconds = sum(outcome.seconds for outcome in outcomes)
-    return f"{violations} violations in {rounds} rounds, {attempts} attempts, {seconds:.1f} s"
+    @property
+    def figures(self) -> tuple[int, int, int, float]:
+        """What is shown of it at the end of a run."""
+        return len(self.violations), self.rounds, self.attempts, self.seconds
 
 
 class Crew:

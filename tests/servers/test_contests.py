@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from contests import CONTESTS, Contest, Crew, Figures
+from contests import CONTESTS, Contest, Crew
+from tallies import Races
 
 ROUNDS = int(os.environ.get("CONTEST_ROUNDS", "600"))
 SHARE = sum(contest.effort for contest in CONTESTS)
@@ -19,12 +20,6 @@ CREWS = {
     "SQLite, 8 threads": ("sqlite:///{folder}/codes.sqlite3", 1, 8),
     "SQLite, 4 processes of 2 threads": ("sqlite:///{folder}/codes.sqlite3", 4, 2),
 }
-
-
-@pytest.fixture(scope="session")
-def figures(pytestconfig: pytest.Config) -> Figures:
-    """Tells at the end how many rounds were raced."""
-    return Figures.of(pytestconfig)
 
 
 @pytest.fixture(scope="module", params=CREWS)
@@ -39,11 +34,9 @@ def crew(
 
 
 @pytest.mark.parametrize("contest", CONTESTS, ids=str)
-def test_no_more_than_was_allowed(
-    crew: tuple[str, Crew], contest: Contest, figures: Figures
-) -> None:
+def test_no_more_than_was_allowed(crew: tuple[str, Crew], contest: Contest, races: Races) -> None:
     """In no round did anybody get more than the contest's name says, or less."""
     name, workers = crew
     outcome = workers.run(contest, 1 + int(ROUNDS * contest.effort / SHARE))
-    figures.note(name, contest, outcome)
+    races.add((name, contest.name, *outcome.figures))
     assert outcome.violations == []

@@ -4,18 +4,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from contests import CONTESTS, Contest, Crew, Figures
+from contests import CONTESTS, Contest, Crew
 from stores import KINDS, Storages
+from tallies import Races
 
 PROCESSES = 8
 ROUNDS = int(os.environ.get("CONTEST_ROUNDS", "400"))
 SHARE = sum(contest.effort for contest in CONTESTS)
-
-
-@pytest.fixture(scope="session")
-def figures(pytestconfig: pytest.Config) -> Figures:
-    """Tells at the end how many rounds were raced."""
-    return Figures.of(pytestconfig)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -32,11 +27,9 @@ def crew(
 
 
 @pytest.mark.parametrize("contest", CONTESTS, ids=str)
-def test_no_more_than_was_allowed(
-    crew: tuple[str, Crew], contest: Contest, figures: Figures
-) -> None:
+def test_no_more_than_was_allowed(crew: tuple[str, Crew], contest: Contest, races: Races) -> None:
     """In no round did anybody get more than the contest's name says, or less."""
     name, workers = crew
     outcome = workers.run(contest, 1 + int(ROUNDS * contest.effort / SHARE))
-    figures.note(name, contest, outcome)
+    races.add((name, contest.name, *outcome.figures))
     assert outcome.violations == []
