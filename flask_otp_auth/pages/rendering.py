@@ -1,15 +1,22 @@
 """Templates and what they are given."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, current_app, render_template, request
+from jinja2 import Environment
 
+from ..core.store_checks import described
 from ..messages import translation
 from ..web.destinations import page_url
 from ..web.flow_cookies import Flow
+from ..web.signalling import name_of
 from .problems import Problem
 from .static_files import version
 from .visits import Visit
+
+#: Where an app's environment is kept.
+_EXTENSION = "otp_auth_pages"
 
 
 def render(
@@ -34,7 +41,7 @@ def render(
         "form_tag": form_tag,
         **variables,
     }
-    html = render_template(f"otp_auth/{template}", **given)
+    html = render_template(_environment().get_template(f"otp_auth/{template}"), **given)
     response = Response(html, 200 if problem is None else problem.status, mimetype="text/html")
     if problem is not None and problem.retry_after is not None:
         response.headers["Retry-After"] = str(problem.retry_after)
@@ -57,6 +64,15 @@ def render_flow(
     return visit.keep(response, flow)
 
 
+def _environment() -> Environment:
+    # What people typed is shown again: it is escaped even where the app leaves its own as it is.
+    if _EXTENSION not in current_app.extensions:
+        overlay = current_app.jinja_env.overlay(autoescape=True)
+        current_app.extensions[_EXTENSION] = overlay
+    environment: Environment = current_app.extensions[_EXTENSION]
+    return environment
+
+
 def _common_variables(visit: Visit) -> dict[str, Any]:
     return {
         "_": translation.gettext,
@@ -75,7 +91,11 @@ def _own_variables(visit: Visit) -> dict[str, Any]:
     """Return the variables of the app's own."""
     found: dict[str, Any] = {}
     for function in visit.state.page_parts.contexts:
-        found.update(current_app.ensure_sync(function)())
+        variables = current_app.ensure_sync(function)()
+        if not isinstance(variables, Mapping):
+            place = f"{name_of(function)}() under @page_context"
+            raise TypeError(f"{place} must return a dict, not {described(variables)}")
+        found.update(variables)
     return found
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from flask import Response, current_app, request
 from flask.blueprints import BlueprintSetupState
-from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, PrefixLoader
+from jinja2 import BaseLoader, ChoiceLoader, PrefixLoader
 
+from ..messages.own_templates import OwnTemplates
 from . import static_files, views
 from .visits import MAX_BODY
 
@@ -53,8 +54,8 @@ def add_pages(state: BlueprintSetupState) -> None:
 
 
 def _loader() -> BaseLoader:
-    originals = PrefixLoader({ORIGINAL: FileSystemLoader(_TEMPLATES / "otp_auth")})
-    return ChoiceLoader([FileSystemLoader(_TEMPLATES), originals])
+    originals = PrefixLoader({ORIGINAL: OwnTemplates(_TEMPLATES / "otp_auth")})
+    return ChoiceLoader([OwnTemplates(_TEMPLATES), originals])
 
 
 def show_page(actor_type: str, token: str = "", **_: Any) -> Response:

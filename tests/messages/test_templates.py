@@ -1,12 +1,13 @@
 """The templates say which variables they have."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from jinja2 import Environment, meta
+from jinja2 import Environment, StrictUndefined, meta
 from said import MESSAGES, confirmation_code, login_code
 
 from flask_otp_auth.messages import email, emails, rendering, short_messages, sms
@@ -66,6 +67,19 @@ def test_none_uses_others(given: dict[str, set[str]], name: str) -> None:
         assert used(name) - HELPERS <= set.intersection(*everywhere)
     else:
         assert used(name) - HELPERS <= given[name]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_the_app_may_have_chosen_another_syntax_for_its_own(
+    make_shop: Callable[..., Flask], name: str
+) -> None:
+    usual, other = make_shop(), make_shop()
+    env = other.jinja_env
+    env.block_start_string, env.block_end_string = "[%", "%]"
+    env.variable_start_string, env.variable_end_string = "[[", "]]"
+    env.autoescape, env.undefined = False, StrictUndefined
+    said = MESSAGES[name]()
+    assert email(other, **said) == email(usual, **said)
 
 
 @pytest.mark.parametrize("name", MESSAGES)

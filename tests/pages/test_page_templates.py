@@ -171,6 +171,46 @@ class TestTheApp:
 
         assert Browser(app).get("sign-in").text == "&lt;Buy&gt; later shop"
 
+    def test_is_told_which_function_returned_no_variables(
+        self, make_shop: Callable[..., Flask]
+    ) -> None:
+        otp_auth = OTPAuth()
+        otp_auth.add_actor_type("customer", JoinableCustomers())
+
+        @otp_auth.page_context
+        def motto() -> Any:
+            """Forget to return it."""
+
+        with pytest.raises(TypeError, match=r"motto\(\) .* must return a dict, not "):
+            Browser(make_shop(otp_auth)).get("sign-in")
+
+    def test_may_escape_nothing_of_its_own(self, make_shop: Callable[..., Flask]) -> None:
+        app = make_shop()
+        app.jinja_env.autoescape = False
+        browser = Browser(app)
+        browser.get("sign-in")
+        browser.submit(identifier='"><script>')
+        assert browser.page.by_id("identifier")["value"] == '"><script>'
+        assert "<script>" not in browser.answer.text
+
+    def test_may_have_chosen_another_syntax(
+        self, make_shop: Callable[..., Flask], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "otp_auth"
+        folder.mkdir()
+        own = "<% extends 'otp_auth_original/base.html' %><% block brand %>{{ ${2} }}<% endblock %>"
+        (folder / "base.html").write_text(own)
+        app = make_shop()
+        app.jinja_loader = FileSystemLoader(tmp_path)
+        env = app.jinja_env
+        env.block_start_string, env.block_end_string = "<%", "%>"
+        env.variable_start_string, env.variable_end_string = "${", "}"
+        env.comment_start_string, env.comment_end_string = "<#", "#>"
+        browser = Browser(app)
+        browser.ask()
+        assert browser.text.startswith("Enter your code – shop {{ 2 }} Enter your code Code We")
+        assert "{%" not in browser.answer.text
+
     def test_has_a_name_in_the_title(self, make_shop: Callable[..., Flask]) -> None:
         browser = Browser(make_shop(OTP_AUTH_SITE_NAME="Ada's <shop>"))
         browser.get("sign-in")

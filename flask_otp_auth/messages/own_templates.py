@@ -1,0 +1,46 @@
+"""The package's own templates, whatever syntax the app has chosen for its templates."""
+
+from collections.abc import Callable
+
+from jinja2 import Environment, FileSystemLoader
+
+#: What our templates are written in.
+_OURS = Environment(keep_trailing_newline=True)  # noqa: S701 - it only splits them
+
+#: The environment's attribute that a token of a template is written as.
+_DELIMITERS = {
+    f"{kind}_{edge}": f"{kind}_{side}_string"
+    for kind in ("block", "variable", "comment")
+    for edge, side in (("begin", "start"), ("end", "end"))
+}
+
+
+class OwnTemplates(FileSystemLoader):
+    """Loads them in the syntax of the environment that asks.
+
+    Apps choose other delimiters where a script on their pages has those of Jinja. Without this,
+    people would get the templates themselves.
+    """
+
+    def get_source(
+        self, environment: Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool]]:
+        """Return a template's text, its file and what tells whether it is as it was."""
+        source, filename, is_current = super().get_source(environment, template)
+        if _syntax(environment) != _syntax(_OURS):
+            source = _translated(source, environment)
+        return source, filename, is_current
+
+
+def _syntax(environment: Environment) -> list[str]:
+    return [getattr(environment, name) for name in _DELIMITERS.values()]
+
+
+def _translated(source: str, environment: Environment) -> str:
+    parts = []
+    for _, token, text in _OURS.lex(source):
+        name = _DELIMITERS.get(token)
+        if name is not None:
+            text = text.replace(getattr(_OURS, name), getattr(environment, name))
+        parts.append(text)
+    return "".join(parts)
