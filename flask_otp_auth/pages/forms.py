@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from flask import request
+from markupsafe import Markup
 from werkzeug.datastructures import CombinedMultiDict
 
 from .visits import Visit
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a form that was filled in.
+
+    :ivar field: the id of the field that it is about; ``None`` if people see none.
+    """
+
+    text: str
+    field: str | None = None
 
 
 class SignUpForm:
@@ -19,14 +33,14 @@ class SignUpForm:
 
     def __init__(self, form: Any) -> None:
         self._form = form
-        shown = [field for field in form if _input_type(field) != "submit"]
+        shown = _without_buttons(form)
         self.hidden: list[Any] = [field for field in shown if _input_type(field) == "hidden"]
         self.fields: list[Any] = [field for field in shown if _input_type(field) != "hidden"]
 
     @property
     def has_files(self) -> bool:
         """Whether files can be sent with it."""
-        return any(_input_type(field) == "file" for field in self.fields)
+        return any(_input_type(field) == "file" for field in self._with_parts(self.fields))
 
     @property
     def values(self) -> dict[str, Any]:
@@ -36,6 +50,33 @@ class SignUpForm:
     def validate(self) -> bool:
         """Run the form's own validators."""
         return bool(self._form.validate())
+
+    def parts(self, field: Any) -> list[Any]:
+        """Return the fields that a field is made of; most are made of none."""
+        return _without_buttons(_inner_form(field) or getattr(field, "entries", ()))
+
+    def errors(self, field: Any) -> list[Any]:
+        """Return what is wrong with a field itself, and not with those that it is made of."""
+        inner = _inner_form(field)
+        if inner is not None:
+            return _own_errors(inner)
+        return [error for error in field.errors if not isinstance(error, list | tuple | dict)]
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What is wrong with the form and its fields, in the order of the page."""
+        found = [Fault(_plain(error)) for error in _own_errors(self._form)]
+        for field in self._with_parts([*self.hidden, *self.fields]):
+            if errors := self.errors(field):
+                text = " ".join(map(_plain, errors))
+                seen = None if _input_type(field) == "hidden" else field.id
+                found.append(Fault(f"{_plain(field.label.text)}: {text}", seen))
+        return found
+
+    def _with_parts(self, fields: Iterable[Any]) -> Iterator[Any]:
+        for field in fields:
+            yield field
+            yield from self._with_parts(self.parts(field))
 
 
 def empty_form(visit: Visit) -> SignUpForm | None:
@@ -57,6 +98,26 @@ def _made(visit: Visit, filled_in: Any) -> SignUpForm | None:
         return None
     # Our own token is checked before; FlaskForm would look for another one in the same field.
     return SignUpForm(form(formdata=filled_in, meta={"csrf": False}))
+
+
+def _inner_form(field: Any) -> Any:
+    """Return the form that a field holds (``FormField``), if it does."""
+    return field.form if hasattr(field, "form_class") else None
+
+
+def _own_errors(form: Any) -> list[Any]:
+    return list(getattr(form, "form_errors", ()))  # since WTForms 3
+
+
+def _without_buttons(fields: Iterable[Any]) -> list[Any]:
+    return [field for field in fields if _input_type(field) != "submit"]
+
+
+def _plain(text: Any) -> str:
+    """Return a text without tags, such as those of a label with a link in it."""
+    if not hasattr(text, "__html__"):
+        return str(text)
+    return str(Markup(text).striptags())  # noqa: S704 - what is left is escaped by the template
 
 
 def _input_type(field: Any) -> str | None:

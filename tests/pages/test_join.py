@@ -10,9 +10,13 @@ from browsers import Browser, JoinableCustomers
 from fakes import ADA, BOB, Customer, SignalRecorder
 from flask import Flask
 from flask_wtf import CSRFProtect, FlaskForm
+from markupsafe import Markup
 from wtforms import (
     BooleanField,
+    FieldList,
+    FileField,
     Form,
+    FormField,
     HiddenField,
     MultipleFileField,
     RadioField,
@@ -20,7 +24,7 @@ from wtforms import (
     StringField,
     SubmitField,
 )
-from wtforms.validators import DataRequired, Length
+from wtforms.validators import DataRequired, Length, NoneOf
 
 from flask_otp_auth import (
     ConfigError,
@@ -154,6 +158,61 @@ class TestTheForm:
         browser.open("join", method="POST", data=data)
         assert browser.status == 303
         assert [file.filename for file in customers.filled_in[0]["pictures"]] == ["a.png"]
+
+    def test_may_have_fields_that_are_made_of_others(
+        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
+    ) -> None:
+        class Address(Form):
+            street = StringField("Street", [DataRequired("Which?")])
+            floor = HiddenField()
+            plan = FileField("Plan")
+            find = SubmitField("Find it")
+
+        class Whole(Form):
+            home = FormField(Address, "Home")
+            sizes = FieldList(StringField("Size", [Length(max=2)]), "Sizes", min_entries=1)
+
+        browser = shop_of(customers, Whole)
+        prove(browser)
+        assert [legend.get("class") for legend in browser.page.all("legend")] == ["otp-label"] * 2
+        assert browser.page.all("form")[0]["enctype"] == "multipart/form-data"
+        browser.submit(**{"sizes-0": "huge"})
+        assert "Street: Which?" in browser.text
+        for name in ("home-street", "sizes-0"):
+            assert {"href": f"#{name}"} in browser.page.all("a")
+            assert browser.page.by_id(name)["aria-describedby"] == f"{name}-error"
+        assert set(browser.page.forms[0].fields) == {
+            *("csrf_token", "otp_auth_flow", "home-street", "home-floor", "home-plan", "sizes-0")
+        }
+        browser.submit(**{"home-street": "High St", "sizes-0": "s"})
+        assert customers.filled_in[0]["home"]["street"] == "High St"
+        assert customers.filled_in[0]["sizes"] == ["s"]
+
+    def test_says_what_is_wrong_with_more_than_one_input(
+        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
+    ) -> None:
+        class Odd(Form):
+            source = HiddenField("Source", [NoneOf(["web"], "Not from there.")], default="web")
+            terms = BooleanField(
+                Markup('I accept the <a href="/terms">terms</a>'), [DataRequired("Do!")]
+            )
+            size = RadioField(
+                "Size", [DataRequired("Pick one.")], choices=["s"], description="Now."
+            )
+
+            def validate(self, extra_validators: Any = None) -> bool:
+                super().validate(extra_validators)
+                self.form_errors.append("Not today.")
+                return False
+
+        browser = shop_of(customers, Odd)
+        prove(browser)
+        browser.open("join", method="POST", data={**browser.fill_in(), "size": ""})
+        said = "Not today. Source: Not from there. I accept the terms: Do! Size: Pick one."
+        assert said in browser.text
+        links = [link["href"] for link in browser.page.all("a")]
+        assert links == ["#terms", "#size", "/terms"]
+        assert browser.page.by_id("size")["aria-describedby"] == "size-hint size-error"
 
     def test_what_is_none_is_refused(self) -> None:
         for form in ("Profile", object, Profile()):
