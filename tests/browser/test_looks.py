@@ -17,16 +17,32 @@ from flask_babel import Babel
 from flask_wtf import FlaskForm
 from playwright.sync_api import Page, ViewportSize
 from shop import Shop, Visit, a_wrong, answer, ask, sign_in
-from wtforms import BooleanField, SelectField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    Form,
+    FormField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import InputRequired, Length
 
 State = Callable[[Page, Shop], object]
+
+
+class Address(Form):
+    """A form within it."""
+
+    street = StringField("Street", [InputRequired()])
 
 
 class SignUp(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """A form with the kinds of fields that people have."""
 
     name = StringField("Your name", [InputRequired(), Length(max=40)])
+    address = FormField(Address, "Address")
+    paid = RadioField("Paid by", [InputRequired()], choices=["Card", "Transfer"])
     size = SelectField("Size", choices=["S", "M", "L"], description="Of your shirts")
     about = TextAreaField("About you")
     news = BooleanField("Send me news")
@@ -205,10 +221,14 @@ def photograph(page: Page, name: str) -> None:
 
 
 def small_targets(page: Page) -> list[str]:
-    """Return what is to be clicked and is lower than 44 px (links within a text excepted)."""
+    """Return what is to be clicked and is lower than 44 px (links within a text excepted).
+
+    A box is clicked with the label that it is in.
+    """
     found: list[str] = page.eval_on_selector_all(
-        "button, input:not([type=hidden]):not([type=checkbox]), select, textarea",
-        "all => all.filter(e => e.offsetHeight < 44).map(e => e.outerHTML)",
+        "button, input:not([type=hidden]), select, textarea",
+        """all => all.map(e => /checkbox|radio/.test(e.type) ? e.closest("label") ?? e : e)
+                  .filter(e => e.offsetHeight < 44).map(e => e.outerHTML)""",
     )
     return found
 
