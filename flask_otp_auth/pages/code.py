@@ -5,7 +5,7 @@ import time
 from flask import Response
 
 from ..core.purposes import DOOR
-from ..errors import InvalidData, RequestError
+from ..errors import InvalidData, InvalidOTP, RequestError
 from ..tokens.token import Token
 from ..web.context import current_caller
 from ..web.flow_cookies import Flow
@@ -46,6 +46,8 @@ def show_problem(visit: Visit, error: RequestError) -> Response:
     """Show the page again, or the first one if this browser has not asked for a code."""
     if visit.flow.identifier is None or visit.flow.challenge is None:
         return sign_in.show_problem(visit, error)
+    if isinstance(error, InvalidOTP) and visit.is_signed_in_already:
+        return visit.forget(redirect(visit.after_sign_in()))
     return _page(visit, problem_of_code(error))
 
 
