@@ -78,7 +78,7 @@ def show_problem(visit: Visit, error: RequestError) -> Response:
         form = bound_form(visit)
     except RequestError:  # of the body itself
         form = empty_form(visit)
-    return _page(visit, form, _problem(error))
+    return _page(visit, form, _problem(visit, error))
 
 
 def _join(visit: Visit, fields: Mapping[str, Any]) -> Response:
@@ -104,10 +104,14 @@ def _proving() -> Iterator[None]:
         raise ProofExpired from None
 
 
-def _problem(error: RequestError) -> Problem:
-    if isinstance(error, ActorNotCreated):
-        return Problem(_("Your account can't be used yet."))
-    return problem_of(error)
+def _problem(visit: Visit, error: RequestError) -> Problem:
+    if not isinstance(error, ActorNotCreated):
+        return problem_of(error)
+    # A store may take anything for a duplicate, such as a name that must be unique as well.
+    has_form = visit.name in visit.state.page_parts.forms
+    if has_form and visit.actor_type.find_including_inactive(visit.flow.identifier or "") is None:
+        return Problem(_("Something that you have filled in belongs to another account already."))
+    return Problem(_("Your account can't be used yet."))
 
 
 def _page(visit: Visit, form: SignUpForm | None, problem: Problem | None = None) -> Response:

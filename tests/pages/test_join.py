@@ -277,6 +277,19 @@ class TestTheStore:
         browser.get("/account")
         assert browser.text == "account of bob@example.com"
 
+    def test_may_find_that_something_else_is_taken(self, shop_of: Callable[..., Browser]) -> None:
+        """A name, for example, that must be unique as well."""
+        store = Choosy()
+        store.error = DuplicateError()
+        browser = shop_of(store)
+        prove(browser)
+        browser.submit(name="Bob", country="fr")
+        assert browser.status == 400
+        assert "filled in belongs to another account already" in browser.text
+        store.error = None
+        browser.submit(name="Robert", country="fr")
+        assert browser.status == 303
+
     def test_is_not_asked_where_there_is_an_account_already(
         self, shop_of: Callable[..., Browser], customers: JoinableCustomers
     ) -> None:
