@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import time_machine
 from browsers import Browser, JoinableCustomers
-from fakes import ADA, BOB, sign_in
+from fakes import ADA, BOB, sign_in, wrong
 from flask import Flask
 
 from flask_otp_auth import OTPAuth, current_actor, page_required
@@ -70,6 +70,19 @@ class TestSomebodyWhoIsSignedIn:
         with Outbox(old.app) as outbox:
             old.submit(identifier=BOB)
         assert [message.identifier for message in outbox] == [ADA]
+
+    def test_is_told_that_a_code_is_wrong(self, old: Browser) -> None:
+        """The session that is too old is no reason to go on."""
+        old.get("/wallet")
+        old.follow()
+        with Outbox(old.app) as outbox:
+            old.submit()
+        old.follow()
+        old.submit(otp=wrong(outbox.last.otp))
+        assert old.status == 400
+        assert "That code is not right" in old.text
+        old.submit(otp=outbox.last.otp)
+        assert old.location == "/wallet"
 
     def test_keeps_the_address_on_a_page_that_had_expired(self, old: Browser) -> None:
         old.get("/wallet")
