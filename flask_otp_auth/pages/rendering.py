@@ -7,6 +7,7 @@ from flask import Response, current_app, render_template, request
 from ..messages import translation
 from ..web.destinations import page_url
 from ..web.flow_cookies import Flow
+from ..web.own_functions import finished
 from .problems import Problem
 from .static_files import version
 from .visits import Visit
@@ -75,7 +76,7 @@ def _own_variables(visit: Visit) -> dict[str, Any]:
     """Return the variables of the app's own."""
     found: dict[str, Any] = {}
     for function in visit.state.page_parts.contexts:
-        found.update(current_app.ensure_sync(function)())
+        found.update(finished(current_app, function()))
     return found
 
 
