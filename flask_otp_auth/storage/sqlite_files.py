@@ -17,7 +17,7 @@ File = tuple[int, int]
 
 
 class RefusedFile(sqlite3.OperationalError):
-    """Somebody else owns the file or may write to it, so nothing in it can be trusted.
+    """The file is no database, or somebody else owns it or may write to it: nothing in it counts.
 
     :ivar told: that the log has its text, where one is raised.
     """
