@@ -89,6 +89,9 @@ def build_state(
         these have of their own; for tests.
     :raises ConfigError: with every fault of the configuration.
     """
+    executor = registered.executor
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise ConfigError(f"executor= must have submit(); {type(executor).__name__} has none")
     settings = Settings.load(app.config, token_issuer=app.name, site_name=app.name)
     storages = storages or Storages(app, settings, registered.cache, registered.limiter)
     actors, own_purposes = _registries(app, settings, storages.moving, registered, uniform)
@@ -105,8 +108,9 @@ def build_state(
     sender = CodeSender(
         actors, own_purposes, lanes, live_codes, Links(keys), budgets, breaker, emit
     )
-    executor, of_scope = registered.executor, sender.settings_of
-    delivery = Delivery(app, settings, of_scope, sender, emit, executor, leave_note=notes.leave)
+    delivery = Delivery(
+        app, settings, sender.settings_of, sender, emit, executor, leave_note=notes.leave
+    )
     asker = Asker(lanes, challenges, budgets, delivery, emit, registered.gates, fixed_codes)
     guesser = Guesser(lanes, live_codes, fixed_codes, challenges, budgets, breaker, emit)
     storages.connect()
