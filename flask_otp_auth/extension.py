@@ -208,7 +208,7 @@ class OTPAuth(FlowCalls):
 
         :raises ConfigError: with every fault of the configuration.
         """
-        from .web.assembly import Registered, build_state
+        from .web.assembly import Registered, build_state, check_prefix
         from .web.limits import exempt
         from .web.notices import fall_back_on_handlers_of, warn_of_settings
 
@@ -237,6 +237,7 @@ class OTPAuth(FlowCalls):
         if self._limiter is not None:
             exempt(self._limiter, self.blueprint)
         if self._register_blueprint:
+            check_prefix(app, state.settings.url_prefix)
             app.register_blueprint(self.blueprint, url_prefix=state.settings.url_prefix)
 
     def openapi(self, app: Flask | None = None) -> dict[str, Any]:

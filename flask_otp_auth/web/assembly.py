@@ -10,6 +10,7 @@ from cachelib import BaseCache
 from flask import Flask
 from flask_limiter import Limiter
 from limits.strategies import RateLimiter
+from werkzeug.routing import Map, Rule
 
 from ..core.actors import ActorRegistry, ActorTypeSpec
 from ..core.audit import Audit
@@ -211,6 +212,18 @@ def _registries(
     if faults:
         raise ConfigError(*faults)
     return actors, own_purposes
+
+
+def check_prefix(app: Flask, prefix: str) -> None:
+    """Look whether routes can be mounted there.
+
+    :raises ConfigError: if it has a converter that is not known, or a part of a name of ours.
+    """
+    rule = Rule(f"{prefix}/<actor_type>/<sign_in_id>", endpoint="any")
+    try:
+        Map([rule], converters=app.url_map.converters)
+    except (LookupError, SyntaxError, ValueError) as error:
+        raise ConfigError(f"OTP_AUTH_URL_PREFIX can't be the path of routes: {error}") from None
 
 
 @contextmanager
