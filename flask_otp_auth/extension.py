@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, has_app_context
 
 from .errors import ConfigError
 from .web.flow_calls import FlowCalls
+from .web.own_functions import finished, gate_of
 from .web.page_parts import PageContext, PageParts
 from .web.purposes import Purpose
 from .web.state import EXTENSION, state_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from .core.actors import ActorStore, ActorTypeSpec, SignUp
     from .core.checks import Check, OwnCheck
-    from .core.gates import Asked, Gate
+    from .core.gates import Gate
     from .core.identifiers import IdentifierSpec
     from .core.own_purposes import OwnPurposeSpec
     from .storage.base import Store
@@ -117,12 +118,10 @@ class OTPAuth(FlowCalls):
 
         It returns, or raises :class:`Refused`. It is called for known and unknown identifiers
         alike, and only within a request; see :class:`flask_otp_auth.core.gates.Asked`.
+
+        :raises TypeError: if it is no function.
         """
-
-        def gate(asked: Asked) -> None:
-            current_app.ensure_sync(function)(asked)
-
-        self._gates.append(gate)
+        self._gates.append(gate_of(function))
         return function
 
     def sign_up_form(self, actor_type: str) -> Callable[[F], F]:
@@ -209,7 +208,7 @@ class OTPAuth(FlowCalls):
 
         :raises ConfigError: with every fault of the configuration.
         """
-        from .web.assembly import Registered, build_state
+        from .web.assembly import Registered, build_state, check_prefix
         from .web.limits import exempt
         from .web.notices import fall_back_on_handlers_of, warn_of_settings
 
@@ -238,6 +237,7 @@ class OTPAuth(FlowCalls):
         if self._limiter is not None:
             exempt(self._limiter, self.blueprint)
         if self._register_blueprint:
+            check_prefix(app, state.settings.url_prefix)
             app.register_blueprint(self.blueprint, url_prefix=state.settings.url_prefix)
 
     def openapi(self, app: Flask | None = None) -> dict[str, Any]:
@@ -273,7 +273,7 @@ class OTPAuth(FlowCalls):
 
     def _own_claims(self, actor_type: str, actor: Any) -> Mapping[str, Any]:
         loader = self._claims_loader
-        return loader(actor_type, actor) if loader else {}
+        return finished(current_app, loader(actor_type, actor)) if loader else {}
 
 
 def _add_pages(state: BlueprintSetupState) -> None:

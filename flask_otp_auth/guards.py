@@ -17,6 +17,7 @@ from .core.purposes import check_name
 from .errors import InvalidData, OTPRequired, RequestError, Unauthorized, Unavailable
 from .web.bearer import bearer_token, find_bearer_token
 from .web.context import current_caller
+from .web.own_functions import finished
 from .web.responses import render_error
 from .web.sessions import (
     check_max_age,
@@ -156,7 +157,7 @@ def otp_required(
             raise Unauthorized(None)
         subject = f"{claims.actor_type}:{claims.subject}"
         bound = None if binds is None else _bound(purpose, subject, binds)
-        identifier = current_app.ensure_sync(to)(actor)
+        identifier = finished(current_app, to(actor))
         if not isinstance(identifier, str):
             raise TypeError(f"to= of otp_required({purpose!r}) must return a text")
         confirmations, caller = current_state().confirmations, current_caller()
@@ -181,7 +182,7 @@ def _bound(purpose: str, subject: str, binds: Callable[[], Any]) -> Mapping[str,
     :raises InvalidData: if the request lacks it, or has something else in its place.
     """
     try:
-        given = current_app.ensure_sync(binds)()
+        given = finished(current_app, binds())
     except RequestError:
         raise
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:

@@ -1,34 +1,33 @@
 """The ready actor store on SQLAlchemy 2, Flask-SQLAlchemy and Flask-SQLAlchemy-Lite."""
 
-import logging
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import String, false, func, or_, select
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, class_mapper, sessionmaker
+from sqlalchemy import or_, select
+from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy.orm import Mapper, Session, class_mapper, sessionmaker
+from sqlalchemy.orm.exc import UnmappedClassError
 
 from .core import actors
 from .core.identifiers import Canonicaliser, stored_form
-from .core.store_checks import is_async, refuse_unread_switch
+from .core.spellings import RECHECK_INTERVAL, Read, Spellings, lower_conditions
+from .core.store_checks import described, is_async, refuse_unread_switch
 from .errors import AmbiguousActor, ConfigError, DuplicateError
+
+__all__ = ["RECHECK_INTERVAL", "SQLAlchemyActorStore"]
 
 #: Opens a session for one look-up.
 Opener = Callable[[], AbstractContextManager[Session]]
 
-#: Runs a query for rows, or for one column of them.
-Read = Callable[[Any], Any]
-
-#: Seconds for which a table that has no address in mixed case is taken to have none.
-RECHECK_INTERVAL = 3600
-
 #: How databases say, in the first line, that a value is missing.
 _MISSING_VALUE = re.compile(r"not[ -]null|cannot be null|have a default value", re.IGNORECASE)
 
-_log = logging.getLogger("flask_otp_auth")
+
+def _nobody(row: Any) -> bool:
+    return False
 
 
 class SQLAlchemyActorStore:
@@ -55,7 +54,7 @@ class SQLAlchemyActorStore:
         ``lower(column)``, for which the table wants an index. ``False`` compares the column alone.
         By default it is compared so, and ``lower(column)`` once that has found nothing and the
         table is known to have e-mail addresses in mixed case: it is looked through for them at
-        most once an hour.
+        most once an hour. But for ``False``, phone numbers with spaces and such are found alike.
     :param is_active: tells who may sign in: ``lambda row: not row.disabled``; by default the
         model's ``is_active``. The identifiers of others are still taken.
     :param is_deleted: tells which rows count as deleted: ``lambda row: row.deleted_at is not
@@ -74,7 +73,7 @@ class SQLAlchemyActorStore:
         key: str | None = None,
         ignore_case: bool | None = None,
         is_active: Callable[[Any], bool] | None = None,
-        is_deleted: Callable[[Any], bool] = lambda row: False,
+        is_deleted: Callable[[Any], bool] = _nobody,
         canonical: Canonicaliser = stored_form,
     ) -> None:
         if isinstance(identifiers, str) or not identifiers:
@@ -87,15 +86,14 @@ class SQLAlchemyActorStore:
         self._is_active = is_active
         self._is_deleted = is_deleted
         self._canonical = canonical
-        self._mixed_case = False
-        self._recheck_at = 0.0
         for name in (*self._identifiers, self._key):
             if not hasattr(model, name):
                 raise ConfigError(f"{model.__name__} has no attribute {name!r}")
         if is_async(is_active) or is_async(is_deleted):
             raise ConfigError("is_active= and is_deleted= must be plain functions, not async def")
         if is_active is None:
-            refuse_unread_switch(model, class_mapper(model, configure=False).columns.keys())
+            names = _mapper_of(model).columns.keys()
+            refuse_unread_switch(model, names, reads_deleted=is_deleted is not _nobody)
 
     def find_by_identifier(self, identifier: str) -> Any | None:
         """Return the row with that canonical identifier, or ``None``.
@@ -103,9 +101,11 @@ class SQLAlchemyActorStore:
         :raises AmbiguousActor: if more than one row has it.
         """
         with self._reading() as read:
-            found = self._with_identifier(read, identifier, lower=bool(self._ignore_case))
-            if not found and self._may_be_in_mixed_case(read, identifier):
-                found = self._with_identifier(read, identifier, lower=True)
+            found = self._with_identifier(read, identifier, self._condition(identifier))
+            if not found and self._may_be_spelt_otherwise(identifier):
+                otherwise = self._spellings.condition(read, identifier)
+                if otherwise is not None:
+                    found = self._with_identifier(read, identifier, otherwise)
         return _only(found)
 
     def find_by_id(self, actor_id: str) -> Any | None:
@@ -168,18 +168,26 @@ class SQLAlchemyActorStore:
             options = {"populate_existing": begun}
             yield lambda query: session.scalars(query, execution_options=options)
 
+    @cached_property  # at the first use: other models may be still to come
+    def _spellings(self) -> Spellings:
+        return Spellings(self._model.__name__, self._columns())
+
     def _columns(self) -> list[Any]:
         return [getattr(self._model, name) for name in self._identifiers]
 
-    def _with_identifier(self, read: Read, identifier: str, *, lower: bool) -> list[Any]:
-        def condition(column: Any) -> Any:
-            if lower and _is_text(column):
-                return func.lower(column) == identifier.lower()
-            return column == identifier
+    def _condition(self, identifier: str) -> Any:
+        columns = self._columns()
+        if self._ignore_case:
+            return or_(*lower_conditions(columns, identifier))
+        return or_(*(column == identifier for column in columns))
 
+    def _may_be_spelt_otherwise(self, identifier: str) -> bool:
+        return self._ignore_case is None or (self._ignore_case and "@" not in identifier)
+
+    def _with_identifier(self, read: Read, identifier: str, condition: Any) -> list[Any]:
         return self._rows(
             read,
-            or_(*map(condition, self._columns())),
+            condition,
             lambda row: any(self._same(getattr(row, n), identifier) for n in self._identifiers),
         )
 
@@ -188,28 +196,6 @@ class SQLAlchemyActorStore:
         found = [row for row in rows if not self._is_deleted(row) and matches(row)]
         # Inactive rows count only if no active row matches.
         return [row for row in found if self.is_active(row)] or found
-
-    def _may_be_in_mixed_case(self, read: Read, identifier: str) -> bool:
-        if self._ignore_case is not None or "@" not in identifier:
-            return False
-        # To look at each row takes time, so strangers who ask for unknown addresses can't cause it.
-        if time.time() >= self._recheck_at:
-            self._mixed_case = self._has_mixed_case(read)
-            self._recheck_at = time.time() + RECHECK_INTERVAL
-        return self._mixed_case
-
-    def _has_mixed_case(self, read: Read) -> bool:
-        mixed = [column != func.lower(column) for column in self._columns() if _is_text(column)]
-        query = select(getattr(self._model, self._key)).where(or_(false(), *mixed)).limit(1)
-        if not read(query).all():
-            return False
-        _log.warning(
-            "the table of %s has e-mail addresses in mixed case, so each unknown address is "
-            "looked for twice; bring them into canonical form (flask_otp_auth.canonicaliser), "
-            "or pass ignore_case=True and make an index of lower(column)",
-            self._model.__name__,
-        )
-        return True
 
     def _attribute_for(self, identifier: str) -> str:
         first, last = self._identifiers[0], self._identifiers[-1]
@@ -254,6 +240,8 @@ def _transaction(session: Session) -> Iterator[bool]:
 def _opener(session: Any) -> Opener:
     if isinstance(session, sessionmaker):
         return session
+    if type(session).__module__.startswith("sqlalchemy.ext.asyncio"):
+        raise ConfigError("session= must give plain sessions, not those of sqlalchemy.ext.asyncio")
     if not callable(session) and "session" not in dir(session):
         raise ConfigError(
             "session= must be db, a scoped_session, a sessionmaker or a function that returns "
@@ -274,19 +262,22 @@ def _plain(session: Any) -> Session:
     return plain
 
 
-def _primary_key(model: type[Any]) -> str:
+def _mapper_of(model: Any) -> Mapper[Any]:
     # Unlike inspect(), this doesn't configure the mappers: other models may be still to come.
-    mapper = class_mapper(model, configure=False)
+    try:
+        return class_mapper(model, configure=False)
+    except (ArgumentError, UnmappedClassError):
+        raise ConfigError(f"model must be a mapped class, not {described(model)}") from None
+
+
+def _primary_key(model: type[Any]) -> str:
+    mapper = _mapper_of(model)
     if len(mapper.primary_key) > 1:
         raise ConfigError(
             f"{model.__name__} has a primary key of several columns; name the attribute that "
             "is an actor's id with key="
         )
     return mapper.get_property_by_column(mapper.primary_key[0]).key
-
-
-def _is_text(column: Any) -> bool:
-    return isinstance(getattr(column, "type", None), String)
 
 
 def _python_type(column: Any) -> Callable[[str], Any]:

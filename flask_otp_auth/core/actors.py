@@ -48,7 +48,8 @@ def actor_id(actor: Any) -> str:
     own = None if isinstance(actor, type) else _own_id(actor)
     refuse_awaitable(own, f"{class_name(actor)}.get_id")
     # Flask-Login's UserMixin makes the text "None" of an id that the database has yet to give.
-    if own is None or str(own) in ("", "None"):
+    # A method in place of a value would be another text at each start.
+    if own is None or callable(own) or str(own) in ("", "None"):
         raise TypeError(f"an actor must have an id; this {class_name(actor)} has none (yet)")
     return str(own)
 

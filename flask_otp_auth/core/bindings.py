@@ -18,7 +18,7 @@ from ..errors import InvalidData
 _FALSIFYING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 #: What else is not shown (Unicode's Default_Ignorable_Code_Point): joiners, fillers, selectors.
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0"
     "\U000e0000-\U000e0fff]"
 )
@@ -88,6 +88,6 @@ def _plain_dict(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _clean(text: str) -> str:
     plain = "".join(text)  # str() would give the name of an enum's member
-    if _INVISIBLE.search(plain) or any(unicodedata.category(each) in _FALSIFYING for each in plain):
+    if INVISIBLE.search(plain) or any(unicodedata.category(each) in _FALSIFYING for each in plain):
         raise InvalidData("What is to be confirmed has characters that can't be shown.")
     return plain

@@ -39,6 +39,7 @@ class Keys:
     :ivar tokens: sign tokens under HS256.
     :ivar digests: bind codes to what they are for.
     :ivar names: hide identifiers in the keys of store and limiter.
+    :ivar slots: hide actors in the keys of sign-ins.
     :ivar seals: seal what is stored.
     :ivar audit: hide identifiers in the audit log.
     :ivar challenges: seal challenges, which callers hold.
@@ -50,6 +51,7 @@ class Keys:
     tokens: tuple[bytes, ...]
     digests: tuple[bytes, ...]
     names: tuple[bytes, ...]
+    slots: tuple[bytes, ...]
     seals: tuple[bytes, ...]
     audit: tuple[bytes, ...]
     challenges: tuple[bytes, ...]
@@ -63,9 +65,10 @@ class Keys:
 
         :param secrets: the app's secret keys, the newest last.
         :param issuer: the ``iss`` of tokens. It goes into the keys that sign them, so that two
-            apps with one secret key don't take each other's tokens.
+            apps with one secret key don't take each other's tokens, and into those of sign-ins, so
+            that in one storage an actor of the other, with the same id, can't see or end them.
         """
-        issuers = {"tokens": (issuer,)}
+        issuers = {"tokens": (issuer,), "slots": (issuer,)}
         uses = [(item.name, *issuers.get(item.name, ())) for item in fields(cls)]
         return cls(*(tuple(_derived(secret, *use) for secret in secrets) for use in uses))
 

@@ -12,6 +12,8 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, InvalidIdentifier
+from .bindings import INVISIBLE
+from .store_checks import is_async, refuse_awaitable
 from .validators import PHONE_EXTRA
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ def canonicaliser(
 def _form(
     identifier: IdentifierSpec, region: str | None, special_use: bool | Callable[[], bool]
 ) -> Canonicaliser:
+    if is_async(identifier):
+        raise ConfigError("identifier= must be a plain function, not async def")
     if callable(identifier):
         return identifier
     if identifier == "email":
@@ -80,6 +84,7 @@ def _canonical(form: Canonicaliser, text: str) -> str:
         identifier = form(trimmed(text))
     except ValueError:  # InvalidIdentifier is one, and what most parsers raise is another
         raise InvalidIdentifier from None
+    refuse_awaitable(identifier, "identifier=")
     if not isinstance(identifier, str) or not 0 < len(identifier) <= MAX_LENGTH:
         raise InvalidIdentifier
     try:
@@ -92,8 +97,8 @@ def _canonical(form: Canonicaliser, text: str) -> str:
 def trimmed(text: str) -> str:
     """Return the text without the white space and invisible characters around it.
 
-    Invisible are the format characters (Cf): bidi marks, zero-width characters, byte order marks.
-    They come along when an address is pasted.
+    Invisible are the format characters (Cf): bidi marks, zero-width characters, byte order marks,
+    and what else Unicode doesn't show, such as fillers. They come along when an address is pasted.
     """
     start, end = 0, len(text)
     while start < end and _is_invisible(text[start]):
@@ -104,7 +109,9 @@ def trimmed(text: str) -> str:
 
 
 def _is_invisible(character: str) -> bool:
-    return character.isspace() or unicodedata.category(character) == "Cf"
+    if character.isspace() or unicodedata.category(character) == "Cf":
+        return True
+    return INVISIBLE.fullmatch(character) is not None
 
 
 def _email_form(special_use: bool | Callable[[], bool]) -> Canonicaliser:
@@ -202,6 +209,11 @@ def destination(identifier: str) -> str:
     return f"{local}@{domain}"
 
 
+def is_phone(identifier: str) -> bool:
+    """Tell whether a canonical identifier is a phone number."""
+    return _E164.fullmatch(identifier) is not None
+
+
 def line_refusal(identifier: str, settings: "Settings") -> str | None:
     """Return why no code may be sent to a canonical identifier, or ``None``.
 
@@ -210,7 +222,7 @@ def line_refusal(identifier: str, settings: "Settings") -> str | None:
     :returns: ``"country_not_allowed"``, ``"line_not_allowed"`` or ``None``.
     :raises ConfigError: if it is a phone number and phonenumbers is missing.
     """
-    if not _E164.fullmatch(identifier):
+    if not is_phone(identifier):
         return None
     try:
         from .phones import is_in, line_type  # here, as its package is an extra

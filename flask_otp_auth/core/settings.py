@@ -153,6 +153,8 @@ class Settings:
         """
         given = {name: value for name, value in config.items() if name.startswith(PREFIX)}
         good, faults = checked(given, PREFIX, {item.name: item for item in fields(cls)})
+        if "OTP_AUTH" in config:  # FLASK_OTP_AUTH__TTL in the environment makes such a dict
+            faults.append("OTP_AUTH is not a setting: write each by itself, such as OTP_AUTH_TTL")
         settings = cls(**{**defaults, **good}).fitted(good)
         faults += settings._contradictions(moving) if not faults else []
         if insecure := secret_faults(config):
@@ -273,7 +275,9 @@ def _suggestion(name: str, prefix: str, names: Mapping[str, str]) -> str:
         field_name, reason = _INSTEAD[name.removeprefix(prefix).lower()]
         setting = next(setting for setting, found in names.items() if found == field_name)
         return f"; set {setting}, {reason}"
-    close = difflib.get_close_matches(name, names, n=1)
+    if not prefix and name in {item.name for item in fields(Settings)}:
+        return f" of one type: set {PREFIX}{name.upper()} for the whole app"
+    close = difflib.get_close_matches(name if prefix else name.lower(), names, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 

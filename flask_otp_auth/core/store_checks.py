@@ -21,8 +21,8 @@ _OPTIONAL = frozenset({"is_active", "create"})
 
 #: Names of attributes that say who is switched off.
 _SWITCH = re.compile(
-    r"(is_)?(active|inactive|enabled|disabled|deactivated|blocked|banned|suspended)"
-    r"(_at|_on|_since|_until)?"
+    r"(is_)?(active|inactive|enabled|disabled|deactivated|blocked|banned|suspended|locked|archived"
+    r"|(?P<deleted>deleted|removed))(_at|_on|_since|_until)?"
 )
 
 
@@ -98,18 +98,25 @@ def class_name(value: object) -> str:
     return value.__qualname__ if isinstance(value, type) else type(value).__qualname__
 
 
-def refuse_unread_switch(model: type[object], names: Iterable[str]) -> None:
+def refuse_unread_switch(
+    model: type[object], names: Iterable[str], *, reads_deleted: bool = False
+) -> None:
     """Refuse a model with an attribute for who is switched off that its ``is_active`` doesn't read.
 
     :param names: the names of the model's attributes.
+    :param reads_deleted: whether something else reads which rows are deleted.
     :raises ConfigError: if there is one.
     """
-    switches = [name for name in names if name != "is_active" and _SWITCH.fullmatch(name)]
+    found = {name: _SWITCH.fullmatch(name) for name in names if name != "is_active"}
+    switches = [
+        name for name, match in found.items() if match and not (match["deleted"] and reads_deleted)
+    ]
     if switches and _is_constant(inspect.getattr_static(model, "is_active", True)):
         raise ConfigError(
             f"{model.__name__} has a column {switches[0]!r}, but no is_active that reads it, so "
             "users who are switched off could sign in; say who may sign in, such as "
-            "is_active=lambda row: row.active or is_active=lambda row: not row.disabled"
+            "is_active=lambda row: row.active or is_active=lambda row: not row.disabled (or, of "
+            "rows that are deleted, is_deleted=)"
         )
 
 

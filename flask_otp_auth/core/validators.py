@@ -48,6 +48,8 @@ MOST_RETRIES = 10
 _SITE_URL = re.compile(
     r"https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*"
 )
+#: A path of Werkzeug's routes: a variable part such as <lang> may hold anything but angle brackets.
+_PREFIX = re.compile(r"(/([^\s/?#<>]|<[^<>]+>)+)+")
 _PLACE = re.compile(r"/|/[!-.0-\[\]-~][!-\[\]-~]*|[A-Za-z_][A-Za-z0-9_.-]*")
 _COMMAND = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -136,7 +138,7 @@ def choice(*allowed: str) -> Check:
 
 def url_prefix(value: object) -> str:
     """Check the path that the blueprint is mounted at."""
-    if not isinstance(value, str) or not value.startswith("/") or value.endswith("/"):
+    if not isinstance(value, str) or not _PREFIX.fullmatch(value):
         raise ValueError('must be a path such as "/auth", without a slash at its end')
     return value
 
@@ -144,7 +146,7 @@ def url_prefix(value: object) -> str:
 def text(value: object) -> str:
     """Check a name that people read, in one line."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ValueError("must be a text of one line")
+        raise ValueError("must be a text of one line (in the environment, a number in quotes)")
     return value
 
 
@@ -201,7 +203,7 @@ def sign_ins_uri(value: object) -> str | None:
 def issuer(value: object) -> str:
     """Check the ``iss`` of tokens."""
     if not isinstance(value, str) or not value:
-        raise ValueError("must be a text that names this app")
+        raise ValueError("must be a text that names this app (from the environment, no number)")
     return value
 
 

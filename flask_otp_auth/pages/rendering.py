@@ -10,6 +10,7 @@ from ..core.store_checks import described
 from ..messages import translation
 from ..web.destinations import page_url
 from ..web.flow_cookies import Flow
+from ..web.own_functions import finished
 from ..web.signalling import name_of
 from .problems import Problem
 from .static_files import version
@@ -91,7 +92,7 @@ def _own_variables(visit: Visit) -> dict[str, Any]:
     """Return the variables of the app's own."""
     found: dict[str, Any] = {}
     for function in visit.state.page_parts.contexts:
-        variables = current_app.ensure_sync(function)()
+        variables = finished(current_app, function())
         if not isinstance(variables, Mapping):
             place = f"{name_of(function)}() under @page_context"
             raise TypeError(f"{place} must return a dict, not {described(variables)}")

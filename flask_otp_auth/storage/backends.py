@@ -2,6 +2,7 @@
 
 import logging
 import os
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,9 +70,16 @@ def _sqlite(uri: str, instance_path: str, setting: str) -> Backend:
             "must name a file: sqlite:///codes.sqlite3 or sqlite:////var/lib/shop/codes.sqlite3 "
             "(to keep codes in memory, write memory://)",
         )
-    if ":memory:" in name or "?" in name:
+    if ":memory:" in name or "?" in name or name.startswith("file:"):
         raise fault(
             setting, "must name a file and no options; to keep codes in memory, write memory://"
+        )
+    if not _is_plain(name):
+        raise fault(
+            setting,
+            "must name a file as it is: nothing is put in place of ~ or <instance>, no white space "
+            "may stand around it and no control character in it (what does not begin with / is in "
+            "the instance folder anyway)",
         )
     path = os.path.join(instance_path, name)
     _check_path(path, setting)
@@ -86,11 +94,24 @@ def _sqlite(uri: str, instance_path: str, setting: str) -> Backend:
     )
 
 
+def _is_plain(name: str) -> bool:
+    # A file of such a name would be made, or could not even be asked for.
+    if name.startswith("~") or "<instance>" in name or name != name.strip():
+        return False
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return not any(unicodedata.category(character) == "Cc" for character in name)
+
+
 def _check_path(path: str, setting: str) -> None:
     """Look whether a file can be written, or made with its folder."""
     folder = os.path.dirname(path)
     if os.path.isdir(path):
         raise fault(setting, f"must name a file, and {path} is a folder")
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise fault(setting, f"must name a file, and {path} is a device or a link to no file")
     if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
         raise fault(setting, f"must name a file that this user may write to, not {path}")
     while not os.path.lexists(folder):

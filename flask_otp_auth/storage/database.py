@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .sqlite_files import File, RefusedFile, check_owners, file_at, prepare
+from .sqlite_files import File, RefusedFile, check_owners, file_at, keep_private, prepare
 from .sweep import SCHEMA, SWEEP_EVERY, sweep
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
@@ -128,7 +128,7 @@ class Database:
         except OSError as error:
             raise sqlite3.OperationalError(f"unable to make database file: {error}") from error
         self._pid, self._file = os.getpid(), file_at(self.path)
-        connection = self._open()
+        connection = self._open_told()
         try:
             # Once more, as somebody may have put another file in the place of the one above.
             check_owners(self.path)
@@ -139,7 +139,18 @@ class Database:
         if self._file != file_at(self.path):
             connection.close()
             raise sqlite3.OperationalError("the file was replaced while it was opened")
+        keep_private(self.path)
         return connection
+
+    def _open_told(self) -> sqlite3.Connection:
+        try:
+            return self._open()
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+                raise
+            refused = RefusedFile(f"{self.path} is no SQLite database: name another file")
+            self._tell(refused)
+            raise refused from None
 
     def _open(self) -> sqlite3.Connection:
         """Open a connection and make the tables.

@@ -41,6 +41,7 @@ _REFUSALS = {
     "SELECT is not allowed in cluster mode": "belongs to a Cluster: write redis+cluster://",
     "MovedError": "belongs to a Cluster: write redis+cluster://",
     "Cluster mode is not enabled": "belongs to no Cluster: write redis://",
+    "unknown command 'SENTINEL'": "is no Sentinel: write redis://",
     "NoPermissionError": "does not allow its user all commands that are needed",
     "can't run this command": "does not allow its user all commands that are needed",
     "ACL failure in script": "does not allow its user all commands that are needed",

@@ -17,7 +17,7 @@ File = tuple[int, int]
 
 
 class RefusedFile(sqlite3.OperationalError):
-    """Somebody else owns the file or may write to it, so nothing in it can be trusted.
+    """The file is no database, or somebody else owns it or may write to it: nothing in it counts.
 
     :ivar told: that the log has its text, where one is raised.
     """
@@ -98,7 +98,18 @@ def check_owners(path: str) -> None:
                 raise RefusedFile(f"{each} belongs to another user: delete it, or change its owner")
             if stat.S_IMODE(status.st_mode) & 0o022:
                 raise RefusedFile(f"others may write to {each}: delete it, or chmod it to 600")
-            if stat.S_IMODE(status.st_mode) & 0o077:
+
+
+def keep_private(path: str) -> None:
+    """Let only their owner read a file and those at its side.
+
+    For a file that was opened as a database: a path may name another file by mistake.
+    """
+    if sys.platform == "win32":
+        return
+    for each in (path, *_sidecars(path)):
+        with suppress(FileNotFoundError):
+            if stat.S_IMODE(os.stat(each).st_mode) & 0o077:
                 os.chmod(each, 0o600)
 
 

@@ -54,6 +54,8 @@ def server_uri(uri: str, setting: str, default_port: int) -> ServerURI:
     try:
         each = [urlsplit(f"//{server}") for server in listed.split(",")]
         servers = tuple((server.hostname or "", server.port or default_port) for server in each)
+        for host, _ in servers:
+            host.encode("idna")  # as sockets do, which would raise this at each use
     except ValueError:
         raise _no_servers(uri, setting) from None
     if not all(host for host, _ in servers):

@@ -125,7 +125,7 @@ class SignIns:
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
-        self._hasher = KeyHasher(keys.names)
+        self._hasher = KeyHasher(keys.slots)
         self._sealer = Sealer(keys.seals, "sign-in")
 
     def find(self, owner: Owner, sid: str) -> Held | None:

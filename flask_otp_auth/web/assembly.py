@@ -10,6 +10,7 @@ from cachelib import BaseCache
 from flask import Flask
 from flask_limiter import Limiter
 from limits.strategies import RateLimiter
+from werkzeug.routing import Map, Rule
 
 from ..core.actors import ActorRegistry, ActorTypeSpec
 from ..core.audit import Audit
@@ -89,6 +90,9 @@ def build_state(
         these have of their own; for tests.
     :raises ConfigError: with every fault of the configuration.
     """
+    executor = registered.executor
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise ConfigError(f"executor= must have submit(); {type(executor).__name__} has none")
     settings = Settings.load(app.config, token_issuer=app.name, site_name=app.name)
     storages = storages or Storages(app, settings, registered.cache, registered.limiter)
     actors, own_purposes = _registries(app, settings, storages.moving, registered, uniform)
@@ -105,8 +109,9 @@ def build_state(
     sender = CodeSender(
         actors, own_purposes, lanes, live_codes, Links(keys), budgets, breaker, emit
     )
-    executor, of_scope = registered.executor, sender.settings_of
-    delivery = Delivery(app, settings, of_scope, sender, emit, executor, leave_note=notes.leave)
+    delivery = Delivery(
+        app, settings, sender.settings_of, sender, emit, executor, leave_note=notes.leave
+    )
     asker = Asker(lanes, challenges, budgets, delivery, emit, registered.gates, fixed_codes)
     guesser = Guesser(lanes, live_codes, fixed_codes, challenges, budgets, breaker, emit)
     storages.connect()
@@ -207,6 +212,18 @@ def _registries(
     if faults:
         raise ConfigError(*faults)
     return actors, own_purposes
+
+
+def check_prefix(app: Flask, prefix: str) -> None:
+    """Look whether routes can be mounted there.
+
+    :raises ConfigError: if it has a converter that is not known, or a part of a name of ours.
+    """
+    rule = Rule(f"{prefix}/<actor_type>/<sign_in_id>", endpoint="any")
+    try:
+        Map([rule], converters=app.url_map.converters)
+    except (LookupError, SyntaxError, ValueError) as error:
+        raise ConfigError(f"OTP_AUTH_URL_PREFIX can't be the path of routes: {error}") from None
 
 
 @contextmanager

@@ -17,7 +17,12 @@ _FREEZING_HOSTS = {
     "K_REVISION": "Cloud Run",
     "CLOUD_RUN_JOB": "Cloud Run",
     "FUNCTION_TARGET": "Google Cloud Functions",
+    "GAE_ENV": "App Engine",
     "FUNCTIONS_WORKER_RUNTIME": "Azure Functions",
+    "TENCENTCLOUD_RUNENV": "Tencent SCF",
+    "FC_FUNCTION_NAME": "Alibaba Function Compute",
+    "FN_FN_ID": "Oracle Functions",
+    "__OW_API_HOST": "OpenWhisk",
     "VERCEL": "Vercel",
     "NETLIFY": "Netlify",
 }

@@ -123,6 +123,11 @@ def strategy_of(limiter: Limiter, app: Flask) -> RateLimiter:
     :raises ConfigError: if the limiter is switched off, was not initialised, or counts in the
         memory of each process.
     """
+    if not isinstance(limiter, Limiter):
+        raise ConfigError(
+            f"limiter= must be a flask_limiter.Limiter, not {type(limiter).__name__}; where limits "
+            "are kept is what OTP_AUTH_STORAGE_URI says"
+        )
     if not limiter.enabled:
         if app.testing:
             return MovingWindowRateLimiter(UnlimitedStorage(lambda: app.testing))

@@ -17,6 +17,7 @@ from flask import Flask, current_app
 
 from ..core.jobs import Secret
 from ..errors import OTPAuthError
+from .own_functions import finished
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
@@ -24,6 +25,15 @@ Handler = Callable[..., Any]
 
 #: Where an app's list of handlers is that tests hold back.
 HELD_BACK = "otp_auth_held_back"
+
+#: In the texts of Flask's proxies, of url_for() without SERVER_NAME, of what copies the request for
+#: later, and of our own proxies.
+_WITHOUT_REQUEST = (
+    "outside of request context",
+    "outside an active request",
+    "request context is active",
+    "guards this view",
+)
 
 #: The arguments that no log shows.
 _SECRETS = ("otp", "identifier", "challenge", "link", "error")
@@ -119,17 +129,7 @@ class Signaller:
         return None
 
     def _call(self, handler: Handler, message: Message) -> None:
-        result = handler(self._app, **message.reveal())
-        if not inspect.iscoroutine(result):
-            return
-        try:
-
-            async def finish() -> None:
-                await result
-
-            self._app.ensure_sync(finish)()
-        finally:
-            result.close()  # or Python warns of it, where it could not be run
+        finished(self._app, handler(self._app, **message.reveal()))
 
     def report(
         self,
@@ -174,7 +174,7 @@ def _failure(handler: Handler, message: Message, error: BaseException) -> Failur
             f"what it needs of {', '.join(names)}, and add **_ for all else"
         )
         return Failure(name, error, is_final=True, advice=advice)
-    if isinstance(error, RuntimeError) and _needs_request(error):
+    if _needs_request(error):
         advice = (
             "handlers run without the request context, as the answer may be out already: use "
             "the signal's argument `context` for what they need of the request"
@@ -195,10 +195,17 @@ def _fits(handler: Handler, names: list[str]) -> bool:
     return True
 
 
-def _needs_request(error: RuntimeError) -> bool:
-    # Flask's own texts: of the proxies, and of url_for() without SERVER_NAME.
+def _needs_request(error: BaseException) -> bool:
     text = str(error)
-    return "outside of request context" in text or "outside an active request" in text
+    if isinstance(error, RuntimeError):
+        return any(part in text for part in _WITHOUT_REQUEST)
+    if not isinstance(error, AttributeError):
+        return False
+    # What a view has put into g is not there, and Flask-Login's current_user is None.
+    if type(error.obj).__module__ == "flask.ctx":
+        return True
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return error.obj is None and "current_user" in frame.f_code.co_names
 
 
 def _places(error: BaseException) -> list[str]:

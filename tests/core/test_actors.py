@@ -96,8 +96,8 @@ class TestTheId:
     @pytest.mark.parametrize(
         "actor",
         [object(), UserMixin(), Unsaved(), SimpleNamespace(id=None), SimpleNamespace(id=""),
-         account(get_id=lambda: None), LoginUser],
-        ids=["object", "flask-login", "unsaved", "none", "empty", "get_id", "class"],
+         account(get_id=lambda: None), SimpleNamespace(id=lambda: 7), LoginUser],
+        ids=["object", "flask-login", "unsaved", "none", "empty", "get_id", "method", "class"],
     )  # fmt: skip
     def test_an_actor_without_one_is_an_error(self, actor: Any) -> None:
         with pytest.raises(TypeError, match="must have an id"):

@@ -65,9 +65,9 @@ class TestKeys:
         assert both == old + new
 
     @pytest.mark.parametrize("use", USES)
-    def test_only_those_that_sign_tokens_depend_on_the_issuer(self, use: str) -> None:
+    def test_only_those_of_tokens_and_sign_ins_depend_on_the_issuer(self, use: str) -> None:
         one, other = (getattr(Keys.derive([b"secret"], name), use) for name in ("shop", "office"))
-        assert (one != other) == (use == "tokens")
+        assert (one != other) == (use in ("tokens", "slots"))
 
     def test_they_are_the_same_in_every_process(self) -> None:
         one, other = (dataclasses.astuple(Keys.derive([b"secret"], "shop")) for _ in range(2))

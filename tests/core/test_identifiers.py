@@ -28,7 +28,8 @@ WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=20)
 AROUND = ["\n", "\r\n", "\t", " ", "\N{NO-BREAK SPACE}", "\N{IDEOGRAPHIC SPACE}",
           "\N{ZERO WIDTH SPACE}", "\N{ZERO WIDTH NO-BREAK SPACE}", "\N{WORD JOINER}",
           "\N{LEFT-TO-RIGHT MARK}", "\N{POP DIRECTIONAL FORMATTING}", "\N{LINE SEPARATOR}",
-          "\N{SOFT HYPHEN}", "\x0b", "\N{ZERO WIDTH JOINER} \u200b\t"]  # fmt: skip
+          "\N{SOFT HYPHEN}", "\N{HANGUL FILLER}", "\N{VARIATION SELECTOR-16}", "\x0b",
+          "\N{ZERO WIDTH JOINER} \u200b\t"]  # fmt: skip
 
 
 class TestEmail:
@@ -255,6 +256,16 @@ class TestForms:
             canonicaliser(refuse)("a-private-name")
         assert "private" not in str(caught.value)
         assert caught.value.__suppress_context__
+
+    def test_an_own_form_is_a_plain_function(self) -> None:
+        async def look_up(text: str) -> str:
+            return text
+
+        with pytest.raises(ConfigError, match="identifier= must be a plain function"):
+            canonicaliser(look_up)
+        form = canonicaliser(lambda text: look_up(text))
+        with pytest.raises(TypeError, match="identifier= must not be async"):
+            form(ADA)
 
     @pytest.mark.parametrize("returned", [None, b"ada", 7, "", "\ud800", "a" * (MAX_LENGTH + 1)])
     def test_what_an_own_form_returns_must_be_a_text_of_fit_length(self, returned: Any) -> None:

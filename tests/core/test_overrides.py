@@ -29,7 +29,7 @@ def test_an_actor_type_may_override_what_concerns_it_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(NAMES - PER_TYPE))
 def test_an_actor_type_can_not_override_what_concerns_the_app(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name} is not a setting"):
+    with pytest.raises(ConfigError, match=f"{name} is not .* set OTP_AUTH_{name.upper()}"):
         overrides({name: getattr(SETTINGS, name)})
 
 
@@ -38,7 +38,7 @@ def test_overrides_are_checked_as_settings_are() -> None:
         overrides({"digits": 4, "TTL": 5, "tll": 5, "max_attempts": 5})
     assert caught.value.faults == (
         "digits must be a whole number from 6 to 10, not 4",
-        "TTL is not a setting",
+        "TTL is not a setting; did you mean ttl?",
         "tll is not a setting; did you mean ttl?",
         "max_attempts is not a setting; set verify_limits, which counts every guess",
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakes import SECRET
-from flask import Config
+from flask import Config, Flask
 from limits import parse
 from pems import pem, public_pem
 
@@ -219,7 +219,21 @@ NOT_PLACES = [
 BAD: dict[str, list[Any]] = {
     "storage_uri": [None, *NOT_URIS],
     "sign_ins_uri": [*NOT_URIS, "memcached://cache:11211"],
-    "url_prefix": [None, 7, "", "auth", "/", "/auth/", "https://shop.example.com"],
+    "url_prefix": [
+        None,
+        7,
+        "",
+        "auth",
+        "/",
+        "/auth/",
+        "https://shop.example.com",
+        "//auth",
+        "/a b",
+        "/a?b",
+        "/<lang/auth",
+        "/lang>/auth",
+        "/<>/auth",
+    ],
     "digits": [*NOT_WHOLE, 5, 11, "5"],
     "ttl": [*NOT_SECONDS, 0, 601, timedelta(0), "601"],
     "grace_ttl": [*NOT_SECONDS, 0, 601],
@@ -341,6 +355,17 @@ class TestFaults:
     def test_a_name_is_known_in_capitals_only(self, name: str) -> None:
         (fault,) = faults(**{name: 6})
         assert fault.startswith(f"{name} is not a setting")
+
+    def test_two_underscores_in_the_environment_are_one_too_many(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("FLASK_OTP_AUTH__TTL", "100")
+        app = Flask("shop")
+        app.config.from_prefixed_env()
+        app.config["SECRET_KEY"] = SECRET
+        assert faults(**app.config) == (
+            "OTP_AUTH is not a setting: write each by itself, such as OTP_AUTH_TTL",
+        )
 
     def test_what_resembles_nothing_gets_no_suggestion(self) -> None:
         (fault,) = faults(OTP_AUTH_XYZZY_PLUGH_42_FROBNICATE=1)

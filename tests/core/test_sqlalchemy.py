@@ -28,6 +28,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import async_scoped_session, async_sessionmaker
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -43,6 +44,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 
+from flask_otp_auth import canonicaliser
 from flask_otp_auth.core.actors import ActorType, ActorTypeSpec
 from flask_otp_auth.core.settings import Settings
 from flask_otp_auth.errors import AmbiguousActor, ConfigError, DuplicateError
@@ -500,6 +502,13 @@ class TestModels:
         with pytest.raises(ConfigError, match="Member has no attribute 'uid'"):
             SQLAlchemyActorStore(Member, sessions, key="uid")
 
+    @pytest.mark.parametrize("unmapped", [object, Member(), "member"])
+    def test_what_is_no_mapped_class_is_refused(
+        self, sessions: sessionmaker[Session], unmapped: Any
+    ) -> None:
+        with pytest.raises(ConfigError, match="model must be a mapped class"):
+            SQLAlchemyActorStore(unmapped, sessions)
+
 
 class TestSessions:
     """Where sessions come from, and who ends them."""
@@ -536,6 +545,13 @@ class TestSessions:
     @pytest.mark.parametrize("session", [None, "sqlite://"])
     def test_what_gives_no_session_is_refused(self, session: Any) -> None:
         with pytest.raises(ConfigError, match="session= must be db"):
+            SQLAlchemyActorStore(Member, session)
+
+    @pytest.mark.parametrize(
+        "session", [async_sessionmaker(), async_scoped_session(async_sessionmaker(), int)]
+    )
+    def test_asynchronous_ones_are_refused(self, session: Any) -> None:
+        with pytest.raises(ConfigError, match="must give plain sessions"):
             SQLAlchemyActorStore(Member, session)
 
     @pytest.mark.parametrize("session", [object(), None])
@@ -805,6 +821,33 @@ class TestIgnoringCase:
         assert "the table of Member has e-mail addresses in mixed case" in record.getMessage()
 
     @pytest.mark.parametrize(
+        "typed", ["+49 30 12345678", "+49-30-123 456 78", "+49 (30) 123/45678", "+49.30.12345678"]
+    )
+    @pytest.mark.parametrize("options", [{}, {"ignore_case": True}])
+    def test_phone_numbers_with_separators_are_found_alike(
+        self,
+        make: Callable[..., Any],
+        add: Callable[..., None],
+        caplog: pytest.LogCaptureFixture,
+        options: dict[str, Any],
+        typed: str,
+    ) -> None:
+        add(Member(id=1, email="Ada@Example.com", phone=typed))
+        add(Member(id=2, phone="+1 212 12345678"))  # which ends alike
+        store = make(**options)
+        assert store.find_by_identifier(PHONE).id == 1
+        assert store.find_by_identifier("+4930123456") is None
+        assert "the table of Member has phone numbers that are not canonical" in caplog.text
+        assert make(ignore_case=False).find_by_identifier(PHONE) is None
+
+    def test_a_number_without_a_country_code_is_found_if_the_form_has_a_country(
+        self, make: Callable[..., Any], add: Callable[..., None]
+    ) -> None:
+        add(Member(id=1, phone="030 12345678"))
+        assert make().find_by_identifier(PHONE) is None
+        assert make(canonical=canonicaliser("phone", "DE")).find_by_identifier(PHONE).id == 1
+
+    @pytest.mark.parametrize(
         ("row", "count"),
         [
             ({"email": ADA, "phone": PHONE}, 0),
@@ -866,7 +909,7 @@ class TestWhoIsSwitchedOff:
     @pytest.mark.parametrize(
         "column",
         ["active", "is_disabled", "enabled", "inactive", "deactivated", "deactivated_at",
-         "blocked", "banned_until", "is_suspended"],
+         "blocked", "banned_until", "is_suspended", "locked_at", "archived", "deleted_at"],
     )  # fmt: skip
     def test_such_a_model_is_refused(self, sessions: sessionmaker[Session], column: str) -> None:
         with pytest.raises(ConfigError, match=f"User has a column '{column}'.* with|is_active="):
@@ -916,6 +959,12 @@ class TestWhoIsSwitchedOff:
         assert accounts.find_by_id("1") is None
         assert accounts.find_including_inactive(ADA).id == 1
         assert accounts.find_by_identifier(BOB).id == 2
+
+    def test_or_which_rows_are_deleted(self, sessions: sessionmaker[Session]) -> None:
+        marked = model("User", UserMixin, column="deleted_at")
+        assert SQLAlchemyActorStore(marked, sessions, is_deleted=lambda row: row.deleted_at)
+        with pytest.raises(ConfigError, match="a column 'disabled'"):
+            SQLAlchemyActorStore(Switched, sessions, is_deleted=lambda row: row.deleted_at)
 
     @pytest.mark.parametrize("option", ["is_active", "is_deleted"])
     def test_not_with_a_coroutine(self, sessions: sessionmaker[Session], option: str) -> None:

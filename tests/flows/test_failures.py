@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jwt
 import pytest
 from fakes import ADA, BOB, wrong
 from routes import DOOR_IN, LOGIN, REGISTRATION, Route, Shop, all_routes
@@ -61,6 +62,15 @@ class TestTheApp:
         assert shop.recorder.heard == []
         breakable(Loader, "load", broken=False)
         assert route.is_good(shop, shop.otp)
+
+    def test_an_asynchronous_claims_loader_is_waited_for(self, shop: Shop) -> None:
+        async def load(actor_type: str, actor: object) -> dict[str, str]:
+            return {"theme": "dark"}
+
+        shop.otp_auth.claims_loader(load)
+        LOGIN.ask(shop)
+        token = LOGIN.redeem(shop, shop.otp).get_json()["token"]
+        assert jwt.decode(token, options={"verify_signature": False})["theme"] == "dark"
 
     def test_nor_a_grace(self, shop: Shop, breakable: Callable[..., None]) -> None:
         REGISTRATION.ask(shop)

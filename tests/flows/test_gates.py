@@ -1,5 +1,8 @@
 """The app's own gates (``before_code``) see each request for a code before anything else does."""
 
+from functools import partial
+from typing import Any
+
 import pytest
 from fakes import ADA, BOB, Api, SignalRecorder
 from flask import Flask
@@ -102,3 +105,28 @@ def test_a_body_that_is_nested_without_end_shows_no_proof(
     with app.test_request_context(method="POST", **nested), pytest.raises(Refused):
         otp_auth.generate("customer", ADA)
     assert [asked.proof for asked in gate.asked] == [None]
+
+
+async def refuse(asked: Asked) -> None:
+    raise Refused
+
+
+class Refusing:
+    async def __call__(self, asked: Asked) -> None:
+        raise Refused
+
+
+@pytest.mark.parametrize(
+    "gate", [refuse, partial(refuse), lambda asked: refuse(asked), Refusing()],
+    ids=["async def", "partial", "lambda", "object"],
+)  # fmt: skip
+def test_an_asynchronous_gate_is_waited_for(make_app, customers: object, gate: Any) -> None:
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", customers)
+    otp_auth.before_code(gate)
+    assert Api(make_app(otp_auth).test_client()).generate().status_code == 403
+
+
+def test_a_gate_is_a_function() -> None:
+    with pytest.raises(TypeError, match="before_code takes a function"):
+        OTPAuth().before_code("turnstile")

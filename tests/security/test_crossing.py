@@ -105,6 +105,26 @@ def test_asvs_6_6_2_two_apps_with_one_storage_share_no_codes(
     assert crossing.failed(tries=2)
 
 
+def test_asvs_7_4_two_apps_with_one_storage_share_no_sign_ins(
+    make_app: Callable[..., Flask], tmp_path: object, attack: Begin
+) -> None:
+    """OWASP ASVS 5.0, 7.4: the actor of another app with the same id neither sees nor ends them.
+
+    The apps have one ``SECRET_KEY`` as well, and tell themselves apart by their issuers alone.
+    """
+    storage = {"OTP_AUTH_STORAGE_URI": f"sqlite:///{tmp_path}/codes.sqlite3"}
+    ours = make_app(**storage, OTP_AUTH_TOKEN_ISSUER="https://shop.example")
+    theirs = make_app(**storage, OTP_AUTH_TOKEN_ISSUER="https://office.example")
+    token, other = sign_in(ours), bearer(sign_in(theirs))
+    crossing = attack("crossing: sign-ins of another app on the same storage")
+    client = theirs.test_client()
+    seen = client.get("/auth/sign-ins", headers=other).get_json()["sign_ins"]
+    crossing.tried(len(seen) != 1)
+    client.delete("/auth/sign-ins", headers=other)
+    crossing.tried(Api(ours.test_client()).refresh(token).status_code != 200)
+    assert crossing.failed(tries=2)
+
+
 def test_asvs_6_6_2_a_challenge_can_be_neither_forged_nor_borrowed(
     make_app: Callable[..., Flask],
     everybody: Everybody,

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ class TestURI:
             ("sqlite:///:memory:", "write memory://"),
             ("sqlite:///file::memory:?cache=shared", "write memory://"),
             ("sqlite:///codes.sqlite3?timeout=9", "must name a file and no options"),
+            ("sqlite:///file:codes.sqlite3", "must name a file and no options"),
+            ("sqlite:///~/codes.sqlite3", "nothing is put in place of ~"),
+            ("sqlite:///<instance>/codes.sqlite3", "the instance folder anyway"),
+            ("sqlite:///codes.sqlite3\n", "no white space"),
+            ("sqlite:///codes\x00.sqlite3", "no control character"),
+            ("sqlite:///codes\ud800.sqlite3", "must name a file as it is"),
             ("sqlite://", "must name a file"),
             ("sqlite:///", "must name a file"),
             ("sqlite:////", "must name a file"),
@@ -66,6 +73,8 @@ class TestSQLitePath:
         ("path", "told"),
         [
             ("folder", "is a folder"),
+            ("pipe", "is a device or a link to no file"),
+            ("link", "is a device or a link to no file"),
             ("file/codes.sqlite3", "a folder that this user may write to"),
             ("file/deeper/codes.sqlite3", "a folder that this user may write to"),
         ],
@@ -75,6 +84,8 @@ class TestSQLitePath:
     ) -> None:
         (tmp_path / "folder").mkdir()
         (tmp_path / "file").touch()
+        (tmp_path / "link").symlink_to("nowhere")
+        os.mkfifo(tmp_path / "pipe")
         with pytest.raises(ConfigError, match=f"OTP_AUTH_STORAGE_URI .*{told}"):
             backend_for(f"sqlite:///{tmp_path}/{path}", "")
 
@@ -111,6 +122,22 @@ class TestSQLitePath:
                 limits.incr("key", 60)
         assert [r.levelno for r in caplog.records].count(logging.ERROR) == 1
         path.chmod(0o600)
+        assert store.peek("key") == [None]
+
+    def test_so_is_a_file_of_something_else(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = tmp_path / "codes.sqlite3"
+        path.write_text("a letter, not a database " * 100)
+        path.chmod(0o644)
+        store = LazyStore(backend_for(f"sqlite:///{path}", "").open_store)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                store.peek("key")
+        told = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+        assert told == [f"{path} is no SQLite database: name another file"]
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644  # others may need to read it
+        path.unlink()
         assert store.peek("key") == [None]
 
 

@@ -302,6 +302,7 @@ class TestURI:
             ("redis+cluster://", "must list its servers: redis\\+cluster://host:port"),
             ("redis://one:port", "must list its servers"),
             ("redis://one:99999", "must list its servers"),
+            ("redis://one..two:1", "must list its servers"),
             ("redis://[::1", "must list its servers"),
             ("redis+cluster://one:1,,two:2", "must list its servers"),
             ("redis+sentinel:///shop", "must list its servers"),
@@ -419,9 +420,12 @@ class TestRefusals:
         with pytest.raises(ConfigError, match="has no database of this number"):
             LazyStore(backend_for(uri, "").open_store).connect()
 
-    def test_so_is_a_server_of_another_kind(self, storages: Storages) -> None:
+    @pytest.mark.parametrize(
+        "uri", ["redis+cluster://127.0.0.1:{port}", "redis+sentinel://127.0.0.1:{port}/shop"]
+    )
+    def test_so_is_a_server_of_another_kind(self, storages: Storages, uri: str) -> None:
         server: Any = storages["redis"]
-        store = LazyStore(backend_for(f"redis+cluster://127.0.0.1:{server.port}", "").open_store)
+        store = LazyStore(backend_for(uri.format(port=server.port), "").open_store)
         with pytest.raises(ConfigError, match="write redis://"):
             store.connect()
 

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from pems import pem
 from werkzeug.test import TestResponse
 
-from flask_otp_auth import OTPAuth, current_registration, registration_required
+from flask_otp_auth import ConfigError, OTPAuth, current_registration, registration_required
 from flask_otp_auth.testing import Outbox
 from flask_otp_auth.web.api import ROUTES, Route
 
@@ -757,6 +757,16 @@ class TestMounting:
         otp_auth, app = bare
         app.register_blueprint(otp_auth.blueprint, url_prefix="/<lang>/auth")
         self.works_at("/de/auth", app)
+
+    @pytest.mark.parametrize(
+        ("prefix", "told"),
+        [("/<country:lang>/auth", "converter 'country'"), ("/<actor_type>/auth", "actor_type")],
+    )
+    def test_a_prefix_that_can_not_be_mounted_is_told(
+        self, make_app: Callable[..., Flask], prefix: str, told: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=f"OTP_AUTH_URL_PREFIX can't be the path.*{told}"):
+            make_app(OTP_AUTH_URL_PREFIX=prefix)
 
     def test_at_the_root(self, bare: tuple[OTPAuth, Flask]) -> None:
         otp_auth, app = bare

@@ -17,9 +17,18 @@ from typing import Any, cast
 import pytest
 import time_machine
 from blinker import NamedSignal
-from flask import Flask, current_app, g, has_request_context, request, url_for
+from flask import (
+    Flask,
+    copy_current_request_context,
+    current_app,
+    g,
+    has_request_context,
+    request,
+    url_for,
+)
+from flask_login import current_user
 
-from flask_otp_auth import signals
+from flask_otp_auth import ConfigError, OTPAuth, current_actor, signals
 from flask_otp_auth.core.audit import Audit
 from flask_otp_auth.core.context import Context
 from flask_otp_auth.core.crypto import KeyHasher
@@ -326,7 +335,18 @@ class TestInline:
         assert seen == [False, False, ""]
 
     @pytest.mark.parametrize("inline", [True, False])
-    @pytest.mark.parametrize("use", [lambda: request.path, lambda: url_for("static", filename="")])
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda: request.path,
+            lambda: url_for("static", filename=""),
+            lambda: copy_current_request_context(explode),
+            lambda: g.of_request,
+            lambda: current_user.is_authenticated,
+            lambda: current_actor.email,
+        ],
+        ids=["request", "url_for", "copy", "g", "current_user", "current_actor"],
+    )
     def test_a_handler_that_needs_the_request_is_told_of_the_context(
         self, shop: Shop, caplog: pytest.LogCaptureFixture, inline: bool, use: Callable[[], str]
     ) -> None:
@@ -335,6 +355,17 @@ class TestInline:
             shop.deliver_inline() if inline else shop.deliver(delivery_retries=())
         assert "handlers run without the request context" in caplog.text
         assert "the signal's argument `context`" in caplog.text
+
+    @pytest.mark.parametrize(
+        "use", [lambda: current_app.mailer, lambda: SimpleNamespace().mailer], ids=["app", "own"]
+    )
+    def test_one_that_lacks_something_else_is_not(
+        self, shop: Shop, caplog: pytest.LogCaptureFixture, use: Callable[[], object]
+    ) -> None:
+        shop.on(signals.otp_generated, lambda sender, **_: use())
+        shop.deliver_inline()
+        assert "raised AttributeError" in caplog.text
+        assert "request context" not in caplog.text
 
     def test_is_tried_once(self, shop: Shop) -> None:
         failure = shop.hear_failure()
@@ -368,6 +399,12 @@ class TestInline:
 
 
 class TestExecutors:
+    def test_have_submit(self) -> None:
+        app = Flask("shop")
+        app.config.update(TESTING=True, SECRET_KEY="a key of a test")
+        with pytest.raises(ConfigError, match=r"executor= must have submit\(\); str has none"):
+            OTPAuth(app, executor=cast(Executor, "celery"))
+
     def test_are_given_what_can_be_pickled_and_holds_no_code(self, shop: Shop) -> None:
         shop.hear(signals.otp_generated)
         submitted: list[Any] = []

@@ -242,6 +242,11 @@ class TestOwnLimiter:
         with pytest.raises(ConfigError, match=r"limiter\.init_app\(app\)"):
             strategy_of(Limiter(get_remote_address), make_app())
 
+    @pytest.mark.parametrize("limiter", ["memory://", 5])
+    def test_must_be_one(self, limiter: Any) -> None:
+        with pytest.raises(ConfigError, match=r"limiter= must be a flask_limiter\.Limiter"):
+            strategy_of(limiter, make_app())
+
     def test_may_not_count_in_memory_where_there_are_workers(self) -> None:
         app = make_app()
         with pytest.raises(ConfigError, match="RATELIMIT_STORAGE_URI"):
