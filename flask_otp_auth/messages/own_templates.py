@@ -5,7 +5,7 @@ from collections.abc import Callable
 from jinja2 import Environment, FileSystemLoader
 
 #: What our templates are written in.
-_OURS = Environment(keep_trailing_newline=True)  # noqa: S701 - it only splits them
+_OURS = Environment(autoescape=True, keep_trailing_newline=True)
 
 #: The environment's attribute that a token of a template is written as.
 _DELIMITERS = {
