@@ -178,9 +178,12 @@ class OTPAuth(FlowCalls):
 
         :param name: the id of what it finds: letters, digits and ``-``.
         :param level: ``error``, ``warning`` or ``info``.
-        :raises ConfigError: if the name is one of our own, or no name.
+        :raises ConfigError: if the name is one of our own, or none is given.
         """
         from .core.checks import OwnCheck
+
+        if callable(name):
+            raise ConfigError('check() needs the name of what it finds: @otp_auth.check("mail")')
 
         def register(function: Check) -> Check:
             self._checks[name] = OwnCheck.build(name, function, level)

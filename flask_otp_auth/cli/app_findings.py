@@ -63,5 +63,6 @@ def _rows(state: State, actor_type: str) -> Iterator[Finding]:
         yield Finding("identifiers-not-canonical", "warning", problem, "mend the database")
         return
     if number:
-        problem = f"{number} rows of {actor_type} have an identifier that is not canonical"
+        rows, have = ("rows", "have") if number > 1 else ("row", "has")
+        problem = f"{number} {rows} of {actor_type} {have} an identifier that is not canonical"
         yield Finding("identifiers-not-canonical", "warning", problem, mend)

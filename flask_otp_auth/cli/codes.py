@@ -7,6 +7,8 @@ from traceback import format_exception
 import click
 
 from .. import signals
+from ..core import codes
+from ..core.actors import ActorType
 from ..core.purposes import DOOR, GRACE, LOGIN, REGISTRATION
 from ..core.scopes import Scope
 from ..errors import (
@@ -148,10 +150,10 @@ def verify(state: State, actor_type: str, identifier: str, code: str | None, tok
     Without CODE it is asked for, and not shown. Nobody is signed in, unless --token says so. A
     wrong one counts as any guess. Exit code 1 if it is not right.
     """
-    _, canonical = known(state, actor_type, identifier)
+    found, canonical = known(state, actor_type, identifier)
     otp = code or click.prompt("Code", hide_input=True)
     with hearing(signals.test_identity_used) as heard:
-        purpose, given = _answer(state, actor_type, canonical, otp, admit=token)
+        purpose, given = _answer(state, found, canonical, otp, admit=token)
     what = f"{_PURPOSES[purpose]} ({purpose}). It is used up"
     what = "the code of a test identity, which stays good" if heard else what
     click.echo(f"Right: {what}.", err=token)
@@ -159,16 +161,25 @@ def verify(state: State, actor_type: str, identifier: str, code: str | None, tok
         click.echo(given)
 
 
+def _misshapen(otp: str, digits: int) -> dict[str, str]:
+    """Return what is to be said in place of "wrong" of what can't be a code."""
+    code = codes.normalise(otp)
+    if code is not None and len(code) in (digits, codes.LONG_DIGITS):
+        return {}
+    return {"wrong": f"a code has {digits} digits, or {codes.LONG_DIGITS}"}
+
+
 def _answer(
-    state: State, actor_type: str, identifier: str, otp: str, *, admit: bool
+    state: State, actor_type: ActorType, identifier: str, otp: str, *, admit: bool
 ) -> tuple[str, Token | None]:
     caller = current_caller()
     with hearing(signals.otp_rejected) as heard:
         try:
-            return state.redeemer.answer_any(actor_type, identifier, otp, caller, admit=admit)
+            return state.redeemer.answer_any(actor_type.name, identifier, otp, caller, admit=admit)
         except InvalidOTP:
             reason = heard[-1][1]["reason"]
-            raise click.ClickException(f"Not right: {said(_REJECTED, reason)}.") from None
+            words = {**_REJECTED, **_misshapen(otp, actor_type.settings.digits)}
+            raise click.ClickException(f"Not right: {said(words, reason)}.") from None
         except InvalidData as error:
             raise click.UsageError(error.message) from None
         except (ActorNotCreated, DuplicateError) as error:

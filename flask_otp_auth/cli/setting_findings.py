@@ -1,6 +1,7 @@
 """What ``check`` sees in the settings alone."""
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 from flask import current_app
 
@@ -30,17 +31,20 @@ def setting_findings(state: State) -> Iterator[Finding]:
     yield from _site(state)
     yield from _delivery(state.settings)
     yield from _test_identities(state.settings)
-    for whose, settings in _each(state):
+    for whose, settings in _each(state, "always_return_success"):
         yield from _plain_answers(whose, settings)
+    for whose, settings in _each(state, "verify_limits", "digits", "max_guess_chance"):
         yield from _guess_chance(whose, settings, moving=state.moving)
 
 
-def _each(state: State) -> list[tuple[str, Settings]]:
-    """Return the app's settings, and those of actor types and purposes that differ."""
+def _each(state: State, *names: str) -> list[tuple[str, Settings]]:
+    """Return the app's settings, and those of actor types and purposes that differ in some."""
     types = [(f"actor type {name}", state.actors.get(name).settings) for name in state.actors.names]
     own = [(f"purpose {name}", state.own_purposes.get(name).settings)
            for name in state.own_purposes.names]  # fmt: skip
-    return [("the app", state.settings), *types, *own]
+    wanted = attrgetter(*names)
+    differ = [each for each in (*types, *own) if wanted(each[1]) != wanted(state.settings)]
+    return [("the app", state.settings), *differ]
 
 
 def _secrets() -> Iterator[Finding]:
@@ -89,7 +93,7 @@ def _issuer(settings: Settings) -> Iterator[Finding]:
 
 
 def _site(state: State) -> Iterator[Finding]:
-    has_pages = any(settings.pages for _, settings in _each(state))
+    has_pages = any(settings.pages for _, settings in _each(state, "pages"))
     if has_pages and state.settings.site_url is None:
         yield Finding(
             "pages-no-site-url",

@@ -45,10 +45,10 @@ def _memory(state: State) -> Iterator[Finding]:
     yield Finding(
         "storage-not-shared",
         "error",
-        f"codes and limits are in the memory of one process, and {known}: another worker knows no "
-        "code, and grants every guess anew",
-        "set OTP_AUTH_STORAGE_URI to a file or a server, or WEB_CONCURRENCY=1 if there is one "
-        "process",
+        f"codes or sign-ins are in the memory of one process, and {known}: another worker knows "
+        "none of them, and where limits are there as well, it grants every guess anew",
+        "set OTP_AUTH_STORAGE_URI (and OTP_AUTH_SIGN_INS_URI) to a file or a server, or "
+        "WEB_CONCURRENCY=1 if there is one process",
     )
 
 

@@ -20,8 +20,8 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
     "secret-default": ("error", "a secret key stands in a document or an example; in debug and "
                        "testing alone, as the app doesn't start elsewhere"),
     "storage-unreachable": ("error", "the storage, or that of the limits, doesn't answer"),
-    "storage-not-shared": ("error", "`memory://` outside of debug and testing, unless "
-                           "`WEB_CONCURRENCY` is 1"),
+    "storage-not-shared": ("error", "`memory://`, for codes or for sign-ins, outside of debug and "
+                           "testing, unless `WEB_CONCURRENCY` is 1"),
     "storage-network-file": ("error", "SQLite on a network file system"),
     "storage-evicts": ("warning", "Redis with a policy other than `noeviction`, or Memcached"),
     "storage-not-durable": ("warning", "Redis without an append-only file"),

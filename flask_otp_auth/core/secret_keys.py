@@ -25,11 +25,17 @@ _PUBLISHED = frozenset(
 )
 
 #: Short ones of tutorials, as letters and digits alone.
-_SHORT = frozenset({"dev", "secret", "secretkey", "test", "testing", "password", "mysecret"})
+_SHORT = frozenset(
+    {
+        *("dev", "secret", "secretkey", "test", "testing", "password", "mysecret"),
+        "5y2lf4q8z",  # Flask's tutorial, for years
+        "a0zr98j3yxrxhhjmnlwxrt",  # Flask's documentation before that
+    }
+)
 
 #: Words of samples, as letters and digits alone; the first line is this project's own samples.
 _SAMPLE = (
-    "32randombytesormore|akeyforbenchmarks"
+    "32randombytesormore|akeyforbenchmarks|onlyfortestsandlongerthan32bytes"
     "|change(me|this|it|in|before)|replace(me|this|with)|your(own|super|very)*secret"
     "|placeholder|insecure|donotuse|hardtoguess"
 )

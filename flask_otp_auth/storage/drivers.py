@@ -1,6 +1,7 @@
 """Drivers of servers: loaded when they are needed, and what their errors mean."""
 
 import importlib
+import re
 import sys
 from typing import Any
 
@@ -33,6 +34,9 @@ def driver_errors() -> tuple[type[Exception], ...]:
     return (OSError, *(getattr(module, name) for module, names in loaded for name in names))
 
 
+#: What a server says of a right that its user lacks.
+_COMMAND = re.compile(r"permissions to run the '([\w|.]+)' command")
+
 # Errors of a server that answers, by a part of their class's name or of their text.
 _REFUSALS = {
     "AuthenticationError": "wants another user name or password",
@@ -56,4 +60,8 @@ def refusal(error: BaseException | None) -> str | None:
         return str(error)  # of a file that can't be trusted
     said = f"{type(error).__name__}: {error}"
     found = next((text for part, text in _REFUSALS.items() if part in said), None)
-    return f"the storage's server {found}" if found else refusal(error.__cause__)
+    if found is None:
+        return refusal(error.__cause__)
+    lacks = _COMMAND.search(said)
+    which = f", such as {lacks[1].upper()}" if lacks else ""
+    return f"the storage's server {found}{which}"

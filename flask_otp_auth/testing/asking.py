@@ -87,7 +87,7 @@ class Asker:
         self._jobs.jobs.clear()
         client = self._app.test_client()
         send = question.prepare(client, identifier)
-        self._watch.begin()
+        self._watch.begin(identifier)
         start = time.perf_counter()
         response = send()
         seconds = time.perf_counter() - start

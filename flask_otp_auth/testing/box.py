@@ -25,7 +25,7 @@ from .outbox import Outbox
 from .production import as_in_production
 from .routes import path_of
 from .siblings import siblings
-from .twins import state_of, swapped
+from .twins import actor_type_of, state_of, swapped
 from .watching import ALL_SIGNALS, Watch, WatchedCache, handlers_held_back
 
 #: The address of whoever has but one (RFC 5737).
@@ -154,11 +154,12 @@ def boxed(
     """Put an app of a factory into a box.
 
     :raises TypeError: if it is no factory.
-    :raises ValueError: if ``known`` is no member.
+    :raises ValueError: if there is no such actor type, or ``known`` is no member.
     """
     if isinstance(create_app, Flask) or not callable(create_app):
         raise TypeError("attack() takes the factory of an app, and never an app that runs")
     app = create_app()
+    store = actor_type_of(state_of(app), actor_type).store
     strategies, uncounted = _strategies(app)
     jobs, watch = Held(), Watch()
     cache = WatchedCache(watch)
@@ -171,7 +172,7 @@ def boxed(
         ]
         # The first one serves whatever doesn't come through the box.
         stack.enter_context(swapped(app.extensions, {EXTENSION: workers[0]}))
-        stack.enter_context(watch.on(app, workers[0].actors.get(actor_type).store))
+        stack.enter_context(watch.on(app, store))
         outbox = stack.enter_context(Outbox(app))
         box = Box(
             app, actor_type, known, unknown or "", workers, outbox, watch, jobs, uncounted, proxies

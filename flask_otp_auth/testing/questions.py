@@ -6,6 +6,7 @@ from functools import partial
 
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.exceptions import NotFound
 from werkzeug.test import TestResponse
 
 from .forms import IDENTIFIERS, Form, forms_of
@@ -19,7 +20,7 @@ _ASK = ("generate", "pre_register", "start")
 _GUESS = ("verify", "register", "authenticate", "finish")
 
 #: Statuses of a view that doesn't take what it was sent.
-_NOT_TAKEN = (400, 405, 415, 422)
+NOT_TAKEN = (400, 405, 415, 422)
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,14 @@ class Question:
     :ivar asks: whether it is a request for a code on the blueprint's own routes, which looks nobody
         up and sends nothing itself.
     :ivar prepare: makes it ready for an identifier, with what has to be read before.
+    :ivar takes_nothing: whether it is asked of a view that took nothing else, so that a refusal
+        tells nothing of it.
     """
 
     name: str
     prepare: Callable[[FlaskClient, str], Send]
     asks: bool = False
+    takes_nothing: bool = False
 
 
 def own_questions(app: Flask, actor_type: str) -> Iterator[Question]:
@@ -68,6 +72,8 @@ def view_questions(app: Flask, through: Sequence[str], probe: str) -> Iterator[Q
 
 
 def _view_question(app: Flask, path: str, probe: str) -> Question:
+    if not _is_there(app, path.replace("{identifier}", probe)):
+        raise ValueError(f"the app has no view at {path}, which through= names")
     if "{identifier}" in path:
         return Question(
             f"GET {path}",
@@ -78,11 +84,19 @@ def _view_question(app: Flask, path: str, probe: str) -> Question:
     if _form(page) is not None:
         return Question(f"POST {path}", partial(_fill_in, path))
     answer = client.post(path, json=_fields(probe))
-    if answer.status_code not in _NOT_TAKEN:
+    if answer.status_code not in NOT_TAKEN:
         return Question(f"POST {path}", lambda client, who: _json(client, path, who))
-    if client.post(path, data=_fields(probe)).status_code not in _NOT_TAKEN:
+    if client.post(path, data=_fields(probe)).status_code not in NOT_TAKEN:
         return Question(f"POST {path}", lambda client, who: _data(client, path, who))
-    return Question(f"GET {path}", lambda client, who: _query(client, path, who))
+    return Question(
+        f"GET {path}", lambda client, who: _query(client, path, who), takes_nothing=True
+    )
+
+
+def _is_there(app: Flask, path: str) -> bool:
+    with app.test_request_context(path) as context:
+        is_routed = not isinstance(context.request.routing_exception, NotFound)
+    return is_routed or app.test_client().get(path).status_code != 404  # of a middleware
 
 
 def _fields(identifier: str) -> dict[str, str]:

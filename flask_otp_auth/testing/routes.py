@@ -1,9 +1,15 @@
 """Where an app has the routes of the blueprint, however it has mounted them."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 from flask import Flask
 from werkzeug.routing import BuildError
 
 from ..errors import ConfigError
+
+#: What stands in a path for its parts of these names.
+_LIKELY = dict.fromkeys(("lang", "lang_code", "language", "locale"), "en")
 
 
 def path_of(app: Flask, name: str, **values: str) -> str:
@@ -31,3 +37,16 @@ def find_path(app: Flask, name: str, **values: str) -> str | None:
             except BuildError:
                 continue
     return None
+
+
+def paths(app: Flask, *methods: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and the endpoint of each route that takes one of some methods.
+
+    Parts of a path, such as ``<lang>``, are filled in with what is likely.
+    """
+    adapter = app.url_map.bind("localhost")
+    for rule in app.url_map.iter_rules():
+        values = {name: _LIKELY.get(name, "1") for name in rule.arguments}
+        for method in rule.methods.intersection(methods) if rule.methods else ():
+            with suppress(BuildError, ValueError):  # a part of another kind
+                yield adapter.build(rule.endpoint, values, method), rule.endpoint

@@ -13,7 +13,7 @@ from .executors import AtOnce
 from .limits import no_limits
 from .outbox import Outbox
 from .routes import path_of
-from .twins import state_of
+from .twins import actor_type_of, state_of
 
 #: Makes the account of an identifier, in an app context.
 Create = Callable[[str], object]
@@ -50,12 +50,13 @@ def sign_in(
         default the actor store's ``create(identifier, {})`` does.
     :param session: whether the client gets the session's cookie, too; with ``OTP_AUTH_PAGES`` it
         always does.
+    :raises ValueError: if there is no such actor type.
     :raises LookupError: if there is no account, and nothing to make one with.
     :raises AssertionError: if a route refuses.
     """
     app: Flask = client.application
     with no_limits(app, executor=AtOnce()):
-        flow = _Flow(client, app, state_of(app).actors.get(actor_type), identifier, create)
+        flow = _Flow(client, app, actor_type_of(state_of(app), actor_type), identifier, create)
         token = flow.enter()
         if session or flow.actor_type.settings.pages:
             flow.post("begin_session", headers=_bearer(token))

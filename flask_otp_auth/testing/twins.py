@@ -9,10 +9,24 @@ from typing import Any
 
 from flask import Flask
 
+from ..core.actors import ActorType
 from ..core.settings import PREFIX
+from ..errors import NotFound
 from ..web.state import EXTENSION, State, state_of
 
-__all__ = ["state_of", "swapped", "twin"]
+__all__ = ["actor_type_of", "state_of", "swapped", "twin"]
+
+
+def actor_type_of(state: State, name: str) -> ActorType:
+    """Return an actor type.
+
+    :raises ValueError: if there is none of this name.
+    """
+    try:
+        return state.actors.get(name)
+    except NotFound:
+        names = ", ".join(state.actors.names) or "none"
+        raise ValueError(f"the app has no actor type {name!r}; it has: {names}") from None
 
 
 @contextmanager

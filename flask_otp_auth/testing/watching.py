@@ -13,6 +13,7 @@ from flask import Flask
 from .. import signals
 from ..storage.memory import MemoryCache
 from .places import place_of
+from .statements import heard, tables
 
 #: The methods of an actor store that look somebody up.
 FINDERS = ("find_by_identifier", "find_by_id")
@@ -37,14 +38,25 @@ class Work:
 
 
 class Watch:
-    """Notes what an app does; :attr:`work` begins anew with each :meth:`begin`."""
+    """Notes what an app does; :attr:`work` begins anew with each :meth:`begin`.
+
+    A query is a look-up if it is for the identifier and reads a table that the finders read: only
+    they themselves say which tables have accounts.
+    """
 
     def __init__(self) -> None:
         self.work: Work = Work()
+        self._wanted = ""
+        self._finding = 0
+        self._tables: set[str] = set()
 
-    def begin(self) -> None:
-        """Forget what was done until now."""
+    def begin(self, wanted: str = "") -> None:
+        """Forget what was done until now.
+
+        :param wanted: the identifier that is asked for next.
+        """
         self.work = Work()
+        self._wanted = wanted.casefold()
 
     @contextmanager
     def on(self, app: Flask, store: Any) -> Iterator[None]:
@@ -54,7 +66,16 @@ class Watch:
                 stack.enter_context(signal.connected_to(self._hearer(signal), app))
             for finder in FINDERS:
                 stack.enter_context(self._noting(store, finder))
+            stack.enter_context(heard(self._hear_query))
             yield
+
+    def _hear_query(self, statement: str, values: list[str]) -> None:
+        if self._finding:
+            self._tables |= tables(statement)
+        elif self._wanted in map(str.casefold, values):
+            found = sorted(self._tables & tables(statement))
+            place = place_of(sys._getframe(1))
+            self.work.look_ups += [(f"a query of {table}", place) for table in found]
 
     def _hearer(self, signal: NamedSignal) -> Callable[..., None]:
         def hear(sender: Flask, **facts: Any) -> None:
@@ -72,7 +93,11 @@ class Watch:
         @wraps(find)
         def noting(wanted: str) -> Any:
             self.work.look_ups.append((finder, place_of(sys._getframe(1))))
-            return find(wanted)
+            self._finding += 1
+            try:
+                return find(wanted)
+            finally:
+                self._finding -= 1
 
         with replaced(store, finder, noting):
             yield

@@ -85,7 +85,9 @@ class Storages:
 
     @property
     def in_memory(self) -> bool:
-        """Whether codes are kept in the memory of this process."""
+        """Whether codes or sign-ins are kept in the memory of this process."""
+        if (self._settings.sign_ins_uri or "").startswith("memory:"):
+            return True
         if self._own_store is not None:
             return isinstance(self._own_limits, MemoryLimitStorage)
         return self._uri.startswith("memory:")

@@ -93,6 +93,8 @@ class TestSecrets:
                 "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
                 {"secret-default"},
             ),
+            ('_5#y2L"F4Q8z\n\xec]/', {"secret-weak", "secret-default"}),
+            ("only-for-tests-and-longer-than-32-bytes", {"secret-default"}),
             ("please-change-me-please-change-me-please", {"secret-default"}),
             (SECRET, set()),
         ],
@@ -120,7 +122,8 @@ class TestSettings:
         ],
     )
     def test_that_are_to_be_mended(self, deploy: Make, name: str, config: dict[str, Any]) -> None:
-        assert found(deploy(**config)).keys() == {name}
+        """Each is told once: an actor type is named where its settings differ."""
+        assert [each["id"] for each in read(deploy(**config), "check")] == [name]
 
     @pytest.mark.parametrize(
         "config",
@@ -236,8 +239,12 @@ class TestRows:
             emails = ("Ada@Example.com", "Bo@example.com", "cy@example.com")
             transaction.add_all([Row(email=email) for email in emails])
         problem = found(app)["identifiers-not-canonical"]["problem"]
-        assert problem.startswith("2 rows of customer")
+        assert problem.startswith("2 rows of customer have")
         assert "@" not in problem
+        with session.begin() as transaction:
+            transaction.execute(text("DELETE FROM customer WHERE email LIKE 'Ada@%'"))
+        problem = found(app)["identifiers-not-canonical"]["problem"]
+        assert problem.startswith("1 row of customer has")
 
     def test_that_are_canonical_are_no_finding(self, app: Flask, session: Any) -> None:
         with session.begin() as transaction:
@@ -252,12 +259,18 @@ class TestRows:
 
 
 class TestMemory:
+    @pytest.mark.parametrize("setting", ["STORAGE_URI", "SIGN_INS_URI"])
     @pytest.mark.parametrize(("workers", "is_found"), [("", True), ("1", False), ("4", True)])
     def test_is_no_other_workers(
-        self, deploy: Make, monkeypatch: pytest.MonkeyPatch, workers: str, is_found: bool
+        self,
+        deploy: Make,
+        monkeypatch: pytest.MonkeyPatch,
+        workers: str,
+        is_found: bool,
+        setting: str,
     ) -> None:
         monkeypatch.setenv("WEB_CONCURRENCY", workers)
-        app = deploy(OTP_AUTH_STORAGE_URI="memory://")
+        app = deploy(**{f"OTP_AUTH_{setting}": "memory://"})
         assert ("storage-not-shared" in found(app)) is is_found
 
     @pytest.mark.parametrize("config", [{"DEBUG": True}, {"TESTING": True}], ids=str)
@@ -443,6 +456,11 @@ class TestOwnChecks:
     def test_have_names_of_their_own(self, otp_auth: OTPAuth, name: str) -> None:
         with pytest.raises(ConfigError, match="check"):
             otp_auth.check(name)(Checks())
+
+    def test_are_never_registered_by_a_function_alone(self, otp_auth: OTPAuth) -> None:
+        """Else a check whose parentheses were forgotten would never run, and nobody would know."""
+        with pytest.raises(ConfigError, match="needs the name of what it finds"):
+            otp_auth.check(Checks())  # type: ignore[arg-type] # the fault
 
     def test_are_plain_functions_of_a_level_that_there_is(self, otp_auth: OTPAuth) -> None:
         async def check(app: Flask) -> str | None: ...

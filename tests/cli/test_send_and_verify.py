@@ -231,8 +231,11 @@ class TestVerify:
             run(app, "verify", *LOGIN, outbox.last.otp)
         assert events(caplog) == ["otp_rejected", "otp_verified"]
 
-    def test_of_a_wrong_shape_is_wrong(self, app: Flask) -> None:
-        assert run(app, "verify", *LOGIN, "12").exit_code == 1
+    @pytest.mark.parametrize("code", ["12", "abcdef"])
+    def test_of_a_wrong_shape_is_wrong_whatever_is_pending(self, app: Flask, code: str) -> None:
+        ran = run(app, "verify", *LOGIN, code)
+        assert ran.exit_code == 1
+        assert ran.output == "Error: Not right: a code has 6 digits, or 20 (wrong).\n"
 
     def test_of_a_text_without_end_is_a_wrong_use(self, app: Flask) -> None:
         assert run(app, "verify", *LOGIN, "1" * 200).exit_code == 2

@@ -63,7 +63,7 @@ def shop(app: Flask | None = None, otp_auth: OTPAuth | None = None, **config: An
     return app
 
 
-def with_a_database() -> Flask:
+def with_a_database(**config: Any) -> Flask:
     class Base(DeclarativeBase):
         pass
 
@@ -75,7 +75,7 @@ def with_a_database() -> Flask:
 
     app = Flask("shop")
     app.config.update(TESTING=True, SECRET_KEY=SECRET, **SMALL)
-    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+    app.config.update({"SQLALCHEMY_DATABASE_URI": "sqlite://", **config})
     db.init_app(app)
     otp_auth = OTPAuth()
     store = SQLAlchemyActorStore(Customer, db.session, identifiers=("email",))
@@ -144,7 +144,7 @@ def with_an_error_handler() -> Flask:
 
     @app.errorhandler(RequestError)
     def tell_nothing(error: RequestError) -> tuple[dict[str, Any], int]:
-        return {"error": error.type, "text": "That did not work."}, error.status
+        return {"error": error.type, "text": "That did not work."}, 400
 
     return app
 

@@ -1,5 +1,6 @@
 """Whether an app tells who has an account: what is found, and what it says of it."""
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from fakes import ADA, BOB, Customers, sign_in
 from flask import Flask, request
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from flask_otp_auth import ConfigError, OTPAuth, Refused, signals
 from flask_otp_auth.testing import assert_enumeration_safe
@@ -29,7 +31,12 @@ def check() -> Check:
     return check
 
 
-def test_an_app_without_a_leak_passes(app: Flask, check: Check) -> None:
+def test_an_app_without_a_leak_passes(
+    app: Flask, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With or without SQLAlchemy, whose queries are heard."""
+    assert check(app) == ""
+    monkeypatch.delitem(sys.modules, "sqlalchemy", raising=False)
     assert check(app) == ""
 
 
@@ -85,6 +92,21 @@ class TestViewsOfTheAppsOwn:
         said = check(app, through=["/slow"], tries=40)
         assert "POST /slow: time: " in said
         assert "ms more for known, in ask_the_database (test_assert_enumeration.py:" in said
+
+    def test_that_are_not_there_are_no_proof(self, app: Flask, check: Check) -> None:
+        with pytest.raises(ValueError, match="no view at /no-such-page"):
+            check(app, through=["/no-such-page"])
+
+    def test_that_need_more_than_an_identifier_are_no_proof(self, app: Flask, check: Check) -> None:
+        app.post("/order")(lambda: ("How many?", 400))
+        with pytest.raises(ValueError, match="GET /order answers 405 to everybody"):
+            check(app, through=["/order"])
+
+    def test_of_a_middleware_are_asked_as_well(self, app: Flask, check: Check) -> None:
+        blog = Flask("blog")
+        add_views(blog)
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/blog": blog})  # type: ignore[method-assign] # as Flask says
+        assert "GET /blog/exists/" in check(app, through=["/blog/exists/{identifier}"])
 
     def test_come_in_a_list(self, app: Flask, check: Check) -> None:
         with pytest.raises(TypeError, match="a list of paths"):

@@ -23,6 +23,11 @@ def test_it_takes_a_factory() -> None:
         attack(shop(), "customer", known=ADA)  # type: ignore[arg-type] # what is refused
 
 
+def test_the_actor_type_is_one_of_the_apps() -> None:
+    with pytest.raises(ValueError, match="no actor type 'clerk'; it has: customer"):
+        attack(shop, "clerk", known=ADA)
+
+
 def test_known_is_a_member() -> None:
     with pytest.raises(ValueError, match="known= must have an active customer"):
         attack(shop, "customer", known=BOB)

@@ -5,12 +5,17 @@ import gc
 import time
 from collections.abc import Callable
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from clean_apps import Slotted, shop
+from clean_apps import Slotted, shop, with_a_database
 from fakes import ADA, BOB, SECRET, Customers
 from flask import Blueprint, Flask, redirect, request
+from flask import request as flask_request
+from markupsafe import escape
+from sqlalchemy import text
 
 from flask_otp_auth import InvalidIdentifier, OTPAuth, registration_required, signals
 from flask_otp_auth.core import codes
@@ -18,7 +23,8 @@ from flask_otp_auth.testing import Outbox, assert_enumeration_safe
 from flask_otp_auth.testing.attackers.asking import lock_out
 from flask_otp_auth.testing.attackers.found import Found
 from flask_otp_auth.testing.attackers.guessing import guesser, sprayer
-from flask_otp_auth.testing.attackers.overwriting import overwriter
+from flask_otp_auth.testing.attackers.overwriting import overwriter, registration_views
+from flask_otp_auth.testing.attackers.redirecting import pages_of, redirector
 from flask_otp_auth.testing.attackers.replaying import replayer
 from flask_otp_auth.testing.attackers.scanning import mail_scanner
 from flask_otp_auth.testing.box import Box, boxed
@@ -44,13 +50,17 @@ class TestGuessing:
         found = play(guesser, shop)
         assert (found.tries, found.through) == (59, 20)
 
-    def test_a_believed_address_is_named_below_a_limit_that_nobody_reaches(self) -> None:
+    @pytest.mark.parametrize("header", ["X-Real-IP", "Fly-Client-IP"])
+    def test_a_believed_address_is_named_below_a_limit_that_nobody_reaches(
+        self, header: str
+    ) -> None:
         def create() -> Flask:
             app = shop(OTP_AUTH_IP_VERIFY_LIMITS="9000/hour")
             serve = app.wsgi_app
 
             def believing(environ: Any, start: Any) -> Any:
-                address = environ.get("HTTP_X_REAL_IP", environ["REMOTE_ADDR"])
+                name = f"HTTP_{header.upper().replace('-', '_')}"
+                address = environ.get(name, environ["REMOTE_ADDR"])
                 return serve({**environ, "REMOTE_ADDR": address}, start)
 
             app.wsgi_app = believing  # type: ignore[method-assign] # as Flask says
@@ -58,7 +68,7 @@ class TestGuessing:
 
         found = play(sprayer, create)
         assert found.through <= found.bound
-        assert "believes the address in X-Real-IP" in found.leaks[0]
+        assert f"believes the address in {header}," in found.leaks[0]
 
 
 class TestRegistering:
@@ -92,6 +102,42 @@ class TestRegistering:
         with pytest.raises(ValueError, match=r"POST /join refuses .*\(422\).*fields="):
             play(self.views, create)
 
+    @pytest.mark.parametrize(
+        ("path", "method"),
+        [("/<lang>/join", "POST"), ("/join", "PUT"), ("/join/<int:shop>", "PUT")],
+    )
+    def test_a_view_is_found_wherever_it_is(self, path: str, method: str) -> None:
+        customers = Customers()
+        customers.add(ADA)
+
+        def overwrite(**_: Any) -> str:
+            customers.accounts.insert(0, customers.add(ADA))
+            return ""
+
+        def create() -> Flask:
+            app = with_store(customers)
+            view = registration_required("customer")(overwrite)
+            app.add_url_rule(path, "join", view, methods=[method])
+            app.add_url_rule("/<path:rest>/other/<any(a,b):x>", "other", view, methods=["POST"])
+            return app
+
+        with boxed(create, "customer", ADA, None, 0) as box:
+            views = registration_views(box.app)
+            found = overwriter(box, views[:1], {})
+        assert found.leaks[0].startswith(f"{method} {views[0]} overwrites")
+
+    def test_a_view_that_changes_a_members_row_is_named(self) -> None:
+        """The account stays, and is another's now."""
+        customers = Customers()
+        ada = customers.add(ADA)
+
+        def join() -> str:
+            ada.name = request.get_json()["name"]  # type: ignore[attr-defined] # as apps do
+            return ""
+
+        found = play(self.views, self.refusing(join, store=customers))
+        assert "overwrites the account of an identifier that its body names" in found.leaks[0]
+
     def test_a_view_where_nobody_may_register_is_named(self) -> None:
         create = self.refusing(lambda: "", sign_up="closed")
         with pytest.raises(ValueError, match="nobody may register: leave /join out"):
@@ -100,6 +146,38 @@ class TestRegistering:
     def test_a_store_that_can_not_be_replaced_is_tried_once(self) -> None:
         found = play(self.views, self.refusing(lambda: "", store=Slotted()))
         assert found.tries == 1
+
+
+SIGN_IN = '<form method="post"><input name="email"><input name="code"></form>'
+
+
+class TestRedirecting:
+    @pytest.mark.parametrize(
+        ("path", "leave"),
+        [
+            ("/<lang>/member-login", redirect),
+            ("/session/new", lambda to: ("", {"Refresh": f"0; url={to}"})),
+            ("/enter", lambda to: f'<meta http-equiv="refresh" content="0; url={escape(to)}">'),
+            ("/login.html", lambda to: redirect("/" if urlsplit(to).netloc else to)),
+        ],
+    )
+    def test_a_page_that_leads_away_is_found(self, path: str, leave: Callable[[str], Any]) -> None:
+        def create() -> Flask:
+            otp_auth = OTPAuth()
+            app = shop(otp_auth=otp_auth)
+
+            def page(**_: str) -> Any:
+                if request.method == "GET":
+                    return SIGN_IN
+                otp_auth.verify("customer", request.form["email"], request.form["code"])
+                return leave(request.args["returnUrl"])
+
+            app.add_url_rule(path, "page", page, methods=["GET", "POST"])
+            return app
+
+        found = play(lambda box: redirector(box, pages_of(box)), create)
+        (line,) = found.leaks
+        assert line.startswith(f"{path.replace('<lang>', 'en')} sends people who sign in")
 
 
 class TestReplaying:
@@ -220,8 +298,8 @@ class TestComparing:
 
         @app.before_request
         def wait() -> None:
-            asked = request.get_json(silent=True) or {}
-            if is_slow(asked.get("identifier", "")):
+            # At one route, or the test takes minutes.
+            if request.path.endswith("/generate") and is_slow(request.get_json()["identifier"]):
                 time.sleep(0.01)
 
         return app
@@ -233,6 +311,47 @@ class TestComparing:
     def test_a_stranger_who_takes_longer_is_a_leak(self) -> None:
         app = self.slow(lambda who: who == BOB)
         assert "ms more for unknown, in " in self.check(app, tries=30)
+
+    def test_an_account_that_is_slow_to_say_that_it_is_active_is_a_leak(self) -> None:
+        class Slow:
+            id = "1"
+
+            @property
+            def is_active(self) -> bool:
+                time.sleep(0.007)
+                return True
+
+        accounts = {ADA: Slow()}
+        store = SimpleNamespace(find_by_identifier=accounts.get, find_by_id=lambda actor_id: None)
+        said = self.check(with_store(store))
+        assert "more for rows that exist, in is_active (test_odd_apps.py:" in said
+
+    @pytest.mark.parametrize("style", ["named", "qmark"])
+    @pytest.mark.parametrize(
+        ("query", "line"),
+        [
+            ("SELECT id FROM customer WHERE email = :email", "generate (and 2 more): a query of"),
+            ("INSERT INTO customer (email) SELECT 'x' WHERE :email = 1", ""),
+            ("SELECT :email", ""),
+        ],
+    )
+    def test_a_query_for_the_account_is_a_look_up(
+        self, query: str, line: str, style: str, request: pytest.FixtureRequest
+    ) -> None:
+        """And a note of who has asked is none, nor is a look into another table."""
+        app = with_a_database(SQLALCHEMY_ENGINE_OPTIONS={"paramstyle": style})
+        db = app.extensions["sqlalchemy"]
+        with app.app_context():
+            request.addfinalizer(db.engine.dispose)
+
+        @app.before_request
+        def look() -> None:
+            asked = flask_request.get_json()["identifier"]
+            db.session.execute(text(query), {"email": asked})
+
+        said = self.check(app)
+        assert line in said
+        assert ("look (test_odd_apps.py:" in said) is bool(line)
 
     def test_a_leak_has_no_place_where_another_profiler_is_at_work(
         self, monkeypatch: pytest.MonkeyPatch

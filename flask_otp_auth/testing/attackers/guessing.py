@@ -9,7 +9,12 @@ from .found import Found
 _MOST = 600
 
 #: Headers that say where a request comes from, and that anybody can send.
-_FORGED = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP")
+_FORGED = (
+    *("X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP"),
+    *("X-Client-IP", "Client-IP", "X-Cluster-Client-IP", "Fastly-Client-IP", "Fly-Client-IP"),
+    *("X-Original-Forwarded-For", "X-Envoy-External-Address", "X-Appengine-User-IP"),
+    *("CF-Connecting-IPv6", "CloudFront-Viewer-Address", "X-Azure-ClientIP", "DO-Connecting-IP"),
+)
 
 
 def guesser(box: Box) -> Found:
@@ -55,8 +60,11 @@ def sprayer(box: Box) -> Found:
         guess = {"identifier": victims[whose], "challenge": challenges[whose]}
         guess["otp"] = "0" * box.settings.digits
         forged = {header: _forged(header, box.new_address()) for header in _FORGED}
+        box.watch.begin()
         answer = box.post("verify", guess, worker=number, address=ADDRESS, headers=forged)
-        found.tried(answer.status_code != 429)
+        # The app may give errors another status, and have limits of its own.
+        is_refused = answer.status_code == 429 or "rate_limited" in box.watch.work.signals
+        found.tried(not is_refused)
     believed = believed_header(box)
     if found.through > bound:
         found.leaks.append(

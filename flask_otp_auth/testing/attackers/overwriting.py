@@ -9,6 +9,7 @@ from flask import Flask
 
 from ...core import actors
 from ..box import Box
+from ..routes import paths
 from ..watching import replaced
 from .found import Found
 
@@ -17,6 +18,9 @@ _GUARD, _REGISTRATION = "_otp_auth_guard", "registration"
 
 #: Names under which a form may ask for the identifier.
 _NAMES = ("identifier", "email", "phone", "username")
+
+#: How a view is asked to make an account.
+_METHODS = ("POST", "PUT")
 
 #: Statuses of a view that doesn't take what it was sent.
 _NOT_TAKEN = frozenset({400, 415, 422})
@@ -32,18 +36,17 @@ _OTHERS = (
 
 
 def overwriter(box: Box, views: list[str], fields: Mapping[str, Any]) -> Found:
-    """Register at each view: too late, and in a member's name."""
+    """Register at each view: in a member's name, and too late."""
     found = Found("overwriter")
     for path in views:
-        statuses = set()
+        statuses = {_try(box, found, path, fields, box.unknown, _OTHERS)}
         with _hidden(box) as is_hidden:
             if is_hidden:
                 statuses.add(_try(box, found, path, fields, box.known, _LATE))
-        statuses.add(_try(box, found, path, fields, box.unknown, _OTHERS))
         if statuses <= _NOT_TAKEN:
             raise ValueError(
                 f"POST {path} refuses what it was sent ({min(statuses)}): pass fields=, what its "
-                "form needs"
+                "form needs, or leave it out, with register_views="
             )
     return found
 
@@ -52,14 +55,17 @@ def _try(
     box: Box, found: Found, path: str, fields: Mapping[str, Any], identifier: str, leak: str
 ) -> int:
     """Register an identifier, post to a view with the member's, and return the status."""
-    before = _id_of(box)
+    before, row = _id_of(box), _row_of(box)
     headers = {"Authorization": f"Bearer {_registration(box, path, identifier)}"}
     body = {"name": "x", **fields, **dict.fromkeys(_NAMES, box.known)}
     client = box.app.test_client()
-    status = client.post(path, headers=headers, json=body).status_code
+    method, status = "POST", client.post(path, headers=headers, json=body).status_code
+    if status == 405:
+        method, status = "PUT", client.put(path, headers=headers, json=body).status_code
     if status in _NOT_TAKEN:
-        status = client.post(path, headers=headers, data=body).status_code
-    found.tried(_id_of(box) != before, f"POST {path} {leak}")
+        status = client.open(path, method=method, headers=headers, data=body).status_code
+    is_changed = identifier != box.known and _row_of(box) != row
+    found.tried(is_changed or _id_of(box) != before, f"{method} {path} {leak}")
     return status
 
 
@@ -100,16 +106,22 @@ def _id_of(box: Box) -> str:
         return "" if found is None else actors.actor_id(found)
 
 
+def _row_of(box: Box) -> dict[str, str]:
+    """Return what the member's account says, by field."""
+    with box.app.app_context():
+        found = box.actor_type.store.find_by_identifier(box.known)
+        fields = getattr(found, "__dict__", {})
+        return {name: repr(value) for name, value in fields.items() if not name.startswith("_")}
+
+
 def registration_views(app: Flask) -> list[str]:
     """Return the paths that ``registration_required`` guards."""
-    return sorted(
-        rule.rule
-        for rule in app.url_map.iter_rules()
-        if "POST" in (rule.methods or ()) and not rule.arguments
-        and _is_guarded(app.view_functions[rule.endpoint])
-    )  # fmt: skip
+    guarded = (path for path, endpoint in paths(app, *_METHODS) if _is_guarded(app, endpoint))
+    return sorted(set(guarded))
 
 
-def _is_guarded(view: Any) -> bool:
-    method = getattr(getattr(view, "view_class", None), "post", None)
-    return any(getattr(each, _GUARD, None) == _REGISTRATION for each in (view, method))
+def _is_guarded(app: Flask, endpoint: str) -> bool:
+    view = app.view_functions[endpoint]
+    view_class = getattr(view, "view_class", None)
+    methods = (getattr(view_class, name.lower(), None) for name in _METHODS)
+    return any(getattr(each, _GUARD, None) == _REGISTRATION for each in (view, *methods))

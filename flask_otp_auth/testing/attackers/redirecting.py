@@ -1,5 +1,6 @@
 """One who sends a member to the app's own sign-in page, and from there to a page of his."""
 
+import html
 import re
 from collections.abc import Iterator
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -9,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from ..box import Box
 from ..forms import CODES, IDENTIFIERS, forms_of, local
+from ..routes import paths
 from .found import Found
 
 _HOST = "attacker.example"
@@ -19,17 +21,29 @@ _TARGETS = (
     f"//{_HOST}/",
     f"/\\{_HOST}/",
     f"/\t/{_HOST}/",
+    f"///{_HOST}/",
+    f"https:///{_HOST}/",
 )
 
 #: What such a parameter is called.
 _PARAMETERS = (
     *("next", "next_url", "redirect", "redirect_to", "redirect_uri", "redirect_url", "return"),
     *("return_to", "return_url", "url", "target", "goto", "continue", "dest", "destination"),
-    "came_from",
+    *("came_from", "next_page", "nextUrl", "redirectUrl", "redirectTo", "returnUrl", "returnTo"),
+    *("ReturnUrl", "back", "back_url", "callback", "forward", "to", "ref", "success_url"),
 )
 
-#: The last part of a sign-in page's path.
-_PAGE = re.compile(r"/(log|sign)[-_]?(in|on)/?$", re.IGNORECASE)
+#: The last part of a sign-in page's path: /login, /member-sign-in, /login.html, /session/new.
+_PAGE = re.compile(
+    r"/(([\w-]*[-_])?(log|sign)[-_]?(in|on)([-_.]\w+)?|enter|authenticate|sessions?/new)/?$",
+    re.IGNORECASE,
+)
+
+#: How a page without a redirect sends people on.
+_REFRESH = re.compile(
+    r"""<meta[^>]+http-equiv=["']?refresh["']?[^>]+content=["']?\d+\s*;\s*url=([^"'>]*)""",
+    re.IGNORECASE,
+)
 
 
 def redirector(box: Box, pages: list[str]) -> Found:
@@ -47,11 +61,7 @@ def redirector(box: Box, pages: list[str]) -> Found:
 
 def pages_of(box: Box) -> list[str]:
     """Return the paths of the app's sign-in pages, by what they are called."""
-    own = {
-        rule.rule
-        for rule in box.app.url_map.iter_rules()
-        if "GET" in (rule.methods or ()) and not rule.arguments and _PAGE.search(rule.rule)
-    }
+    own = {path for path, _ in paths(box.app, "GET") if _PAGE.search(path)}
     ours = f"{box.settings.url_prefix}/{box.name}/sign-in"
     is_there = box.app.url_map.bind("localhost").test(ours, "GET")
     return sorted(own | ({ours} if is_there else set()))
@@ -95,5 +105,14 @@ def _send(
 
 
 def _elsewhere(answer: TestResponse) -> bool:
-    place = re.sub(r"[\t\r\n]", "", (answer.location or "").strip()).replace("\\", "/")
+    refresh = answer.headers.get("Refresh", "").partition("url=")[2]
+    is_page = answer.mimetype == "text/html"
+    metas = _REFRESH.findall(answer.get_data(as_text=True)) if is_page else []
+    return any(map(_is_his, (answer.location or "", refresh, *map(html.unescape, metas))))
+
+
+def _is_his(place: str) -> bool:
+    """Tell whether a browser leaves for his site: it reads any number of slashes as two."""
+    place = re.sub(r"[\t\r\n]", "", place.strip()).replace("\\", "/")
+    place = re.sub(r"^(https?:)?/{2,}", "//", place, flags=re.IGNORECASE)
     return urlsplit(place).hostname == _HOST
