@@ -47,7 +47,11 @@ def attack(
     """
     with boxed(create_app, actor_type, known, unknown, proxies) as box:
         found = list(_attackers(box, tries, through, sign_in_pages))
-        views = registration_views(box.app) if register_views is None else list(register_views)
+        views = (
+            registration_views(box.app, actor_type)
+            if register_views is None
+            else list(register_views)
+        )
         found.append(overwriter(box, views, fields or {}))  # last, as it makes accounts
     return Report(
         rows=[each.row for each in found], leaks=[line for each in found for line in each.lines]

@@ -39,14 +39,15 @@ def find_path(app: Flask, name: str, **values: str) -> str | None:
     return None
 
 
-def paths(app: Flask, *methods: str) -> Iterator[tuple[str, str]]:
+def paths(app: Flask, actor_type: str, *methods: str) -> Iterator[tuple[str, str]]:
     """Yield the path and the endpoint of each route that takes one of some methods.
 
     Parts of a path, such as ``<lang>``, are filled in with what is likely.
     """
+    likely = {**_LIKELY, "actor_type": actor_type}
     adapter = app.url_map.bind("localhost")
     for rule in app.url_map.iter_rules():
-        values = {name: _LIKELY.get(name, "1") for name in rule.arguments}
+        values = {name: likely.get(name, "1") for name in rule.arguments}
         for method in rule.methods.intersection(methods) if rule.methods else ():
             with suppress(BuildError, ValueError):  # a part of another kind
                 yield adapter.build(rule.endpoint, values, method), rule.endpoint

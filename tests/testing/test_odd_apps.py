@@ -122,7 +122,7 @@ class TestRegistering:
             return app
 
         with boxed(create, "customer", ADA, None, 0) as box:
-            views = registration_views(box.app)
+            views = registration_views(box.app, "customer")
             found = overwriter(box, views[:1], {})
         assert found.leaks[0].startswith(f"{method} {views[0]} overwrites")
 

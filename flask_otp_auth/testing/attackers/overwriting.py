@@ -114,9 +114,11 @@ def _row_of(box: Box) -> dict[str, str]:
         return {name: repr(value) for name, value in fields.items() if not name.startswith("_")}
 
 
-def registration_views(app: Flask) -> list[str]:
+def registration_views(app: Flask, actor_type: str) -> list[str]:
     """Return the paths that ``registration_required`` guards."""
-    guarded = (path for path, endpoint in paths(app, *_METHODS) if _is_guarded(app, endpoint))
+    guarded = (
+        path for path, endpoint in paths(app, actor_type, *_METHODS) if _is_guarded(app, endpoint)
+    )
     return sorted(set(guarded))
 
 

@@ -61,10 +61,7 @@ def redirector(box: Box, pages: list[str]) -> Found:
 
 def pages_of(box: Box) -> list[str]:
     """Return the paths of the app's sign-in pages, by what they are called."""
-    own = {path for path, _ in paths(box.app, "GET") if _PAGE.search(path)}
-    ours = f"{box.settings.url_prefix}/{box.name}/sign-in"
-    is_there = box.app.url_map.bind("localhost").test(ours, "GET")
-    return sorted(own | ({ours} if is_there else set()))
+    return sorted({path for path, _ in paths(box.app, box.name, "GET") if _PAGE.search(path)})
 
 
 def _visits(box: Box, page: str) -> Iterator[TestResponse]:
