@@ -180,16 +180,9 @@ class OTPAuth(FlowCalls):
         :param level: ``error``, ``warning`` or ``info``.
         :raises ConfigError: if the name is one of our own, or none is given.
         """
-        from .core.checks import OwnCheck
+        from .core.checks import registering
 
-        if callable(name):
-            raise ConfigError('check() needs the name of what it finds: @otp_auth.check("mail")')
-
-        def register(function: Check) -> Check:
-            self._checks[name] = OwnCheck.build(name, function, level)
-            return function
-
-        return register
+        return registering(self._checks, name, level)
 
     @property
     def actor_types(self) -> tuple[str, ...]:

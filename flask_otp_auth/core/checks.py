@@ -93,3 +93,18 @@ class OwnCheck:
             text = f"the check raised {type(error).__name__}: {error}"
             return Finding(self.name, "error", text, "mend the function of this check")
         return Finding(self.name, self.level, str(problem), "") if problem else None
+
+
+def registering(checks: dict[str, OwnCheck], name: str, level: Level) -> Callable[[Check], Check]:
+    """Return a decorator that registers a check.
+
+    :raises ConfigError: if it is used without a name: such a check would never run.
+    """
+    if callable(name):
+        raise ConfigError('check() needs the name of what it finds: @otp_auth.check("mail")')
+
+    def register(function: Check) -> Check:
+        checks[name] = OwnCheck.build(name, function, level)
+        return function
+
+    return register
