@@ -118,10 +118,25 @@ class FakeStore(Store):
         self.calls.append((verb, keys))
 
 
+class NoTimer:
+    """Says that it runs already, so that limits starts no thread.
+
+    One that asks for the time just when a test puts the clock back would fail.
+    """
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def is_alive(self) -> bool:
+        return True
+
+
 class FakeLimits(MemoryStorage):
     """A storage of limits that tells what it is asked for, and that can be cut off."""
 
     STORAGE_SCHEME = ("fake",)
+
+    timer = property(lambda _: NoTimer(), lambda *_: None)
 
     def __init__(self, uri: str | None = None, **options: Any) -> None:
         self.calls: list[str] = []
