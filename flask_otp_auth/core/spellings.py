@@ -6,7 +6,9 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, case, false, func, or_, select
+from sqlalchemy import ColumnElement, String, and_, func, literal, or_, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from .identifiers import is_phone
 
@@ -50,40 +52,55 @@ class Spellings:
     def __init__(self, name: str, columns: list[Any]) -> None:
         self._name = name
         self._columns = [each for each in columns if is_text(each)]
-        # PostgreSQL can't look for parts of a text under a collation that takes letters for equal.
-        self._searchable = [each for each in self._columns if not each.type.collation]
-        self._found: set[str] = set()
-        self._recheck_at = 0.0
+        self._found: dict[str, bool] = {}
+        self._recheck_at: dict[str, float] = {}
 
     def condition(self, read: Read, identifier: str) -> ColumnElement[bool] | None:
         """Return the condition of rows that may spell an identifier otherwise.
 
         :returns: ``None`` where there are none to look for.
         """
+        if not self._columns:
+            return None
         if "@" in identifier:
-            kind, columns, conditions = "emails", self._columns, lower_conditions
-        elif is_phone(identifier):
-            kind, columns, conditions = "phones", self._searchable, _phone_conditions
-        else:
-            return None
-        if not columns or kind not in self._kinds(read):
-            return None
-        return or_(*conditions(columns, identifier))
+            is_there = self._look(read, "emails", _in_mixed_case)
+            return or_(*lower_conditions(self._columns, identifier)) if is_there else None
+        if is_phone(identifier) and self._look(read, "phones", _is_odd_phone):
+            ending = identifier[-_LAST_DIGITS:]
+            return or_(*(_digits(column).endswith(ending) for column in self._columns))
+        return None
 
-    def _kinds(self, read: Read) -> set[str]:
-        if time.time() >= self._recheck_at:
-            self._found = self._look(read)
-            self._recheck_at = time.time() + RECHECK_INTERVAL
-            for kind in sorted(self._found):
+    def _look(self, read: Read, kind: str, is_other: Callable[[Any], ColumnElement[bool]]) -> bool:
+        """Tell whether there are other spellings of a kind."""
+        now = time.time()
+        if now >= self._recheck_at.get(kind, 0):
+            self._recheck_at[kind] = now + RECHECK_INTERVAL  # before, as it may end in a time-out
+            query = select(literal(1)).where(or_(*map(is_other, self._columns))).limit(1)
+            self._found[kind] = bool(read(query).all())
+            if self._found[kind]:
                 logger.warning(_WARNINGS[kind], self._name)
-        return self._found
+        return self._found.get(kind, False)
 
-    def _look(self, read: Read) -> set[str]:
-        emails = or_(*(func.lower(each) != each for each in self._columns))
-        phones = or_(false(), *map(_is_odd_phone, self._searchable))
-        kinds = case((and_(emails, phones), "emails phones"), (emails, "emails"), else_="phones")
-        rows = read(select(kinds).where(or_(emails, phones)).distinct())
-        return {kind for row in rows for kind in row.split()}
+
+class _Searchable(FunctionElement[str]):
+    """A text in which PostgreSQL can look for parts, whatever the collation of its column.
+
+    It can't where the collation takes different letters for equal ("nondeterministic").
+    """
+
+    inherit_cache = True
+    type = String()
+
+
+@compiles(_Searchable)
+def _as_it_is(element: Any, compiler: Any, **options: Any) -> str:
+    text: str = compiler.process(element.clauses, **options)
+    return text
+
+
+@compiles(_Searchable, "postgresql")
+def _byte_by_byte(element: Any, compiler: Any, **options: Any) -> str:
+    return f'{_as_it_is(element, compiler, **options)} COLLATE "C"'
 
 
 def is_text(column: Any) -> bool:
@@ -99,14 +116,18 @@ def lower_conditions(columns: list[Any], identifier: str) -> list[ColumnElement[
     ]
 
 
-def _phone_conditions(columns: list[Any], identifier: str) -> list[ColumnElement[bool]]:
-    return [_digits(each).endswith(identifier[-_LAST_DIGITS:]) for each in columns]
+def _in_mixed_case(column: Any) -> ColumnElement[bool]:
+    has_capitals: ColumnElement[bool] = func.lower(column) != column
+    return has_capitals
 
 
 def _is_odd_phone(column: Any) -> ColumnElement[bool]:
-    is_odd = or_(column.not_like("+%"), _digits(column) != column)
-    return and_(column != "", column.not_like("%@%"), is_odd)
+    text = _Searchable(column)
+    # What has letters is no phone number, and no spelling of one.
+    is_plain = and_(text != "", text.not_like("%@%"), func.lower(text) == func.upper(text))
+    return and_(is_plain, or_(text.not_like("+%"), _digits(column) != text))
 
 
 def _digits(column: Any) -> Any:
-    return reduce(lambda text, character: func.replace(text, character, ""), _SEPARATORS, column)
+    text: Any = _Searchable(column)
+    return reduce(lambda text, character: func.replace(text, character, ""), _SEPARATORS, text)

@@ -21,8 +21,8 @@ _OPTIONAL = frozenset({"is_active", "create"})
 
 #: Names of attributes that say who is switched off.
 _SWITCH = re.compile(
-    r"(is_)?(active|inactive|enabled|disabled|deactivated|blocked|banned|suspended|locked|archived"
-    r"|(?P<deleted>deleted|removed))(_at|_on|_since|_until)?"
+    r"(is_)?(active|inactive|enabled|disabled|deactivated|blocked|banned|suspended|locked"
+    r"|(?P<deleted>deleted|removed|archived))(_at|_on|_since|_until)?"
 )
 
 

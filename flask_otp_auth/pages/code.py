@@ -5,7 +5,7 @@ import time
 from flask import Response
 
 from ..core.purposes import DOOR
-from ..errors import InvalidData, InvalidOTP, RequestError
+from ..errors import InvalidData, RequestError
 from ..tokens.token import Token
 from ..web.context import current_caller
 from ..web.flow_cookies import Flow
@@ -30,6 +30,8 @@ def act(visit: Visit) -> Response:
     """Sign in whose code is right, or let him join."""
     if visit.flow.challenge is None and visit.identity is not None:  # sent twice
         return redirect(visit.after_sign_in())
+    if visit.flow.proof is not None:  # sent twice by somebody new
+        return redirect(visit.url("join"))
     visit.check_flow_form()
     return admit(visit, redeem(visit, visit.flow))
 
@@ -46,9 +48,9 @@ def show_problem(visit: Visit, error: RequestError) -> Response:
     """Show the page again, or the first one if this browser has not asked for a code."""
     if visit.flow.identifier is None or visit.flow.challenge is None:
         return sign_in.show_problem(visit, error)
-    if isinstance(error, InvalidOTP) and visit.is_signed_in_already:
-        return visit.forget(redirect(visit.after_sign_in()))
-    return _page(visit, problem_of_code(error))
+    # A right code may have been sent twice at once. Then the other answer let him in or join, and
+    # the browser must not go back to the place of before.
+    return _page(visit, problem_of_code(error), is_new=False)
 
 
 def admit(visit: Visit, token: Token) -> Response:
@@ -80,7 +82,7 @@ def problem_of_code(error: RequestError) -> Problem:
     return problem_of(error)
 
 
-def _page(visit: Visit, problem: Problem | None = None) -> Response:
+def _page(visit: Visit, problem: Problem | None = None, *, is_new: bool = True) -> Response:
     flow, settings = visit.flow, visit.actor_type.settings
     resend_at = flow.asked_at + settings.resend_interval
     return render_flow(
@@ -88,6 +90,7 @@ def _page(visit: Visit, problem: Problem | None = None) -> Response:
         "code.html",
         flow,
         problem,
+        is_new=is_new,
         masked=shown(flow.identifier or ""),
         is_open=flow.purpose == DOOR.name,
         is_fixed=flow.again is not None,

@@ -53,7 +53,8 @@ class SignUpForm:
 
     def parts(self, field: Any) -> list[Any]:
         """Return the fields that a field is made of; most are made of none."""
-        return _without_buttons(_inner_form(field) or getattr(field, "entries", ()))
+        entries = field.entries if hasattr(field, "append_entry") else ()  # FieldList
+        return _without_buttons(_inner_form(field) or entries)
 
     def errors(self, field: Any) -> list[Any]:
         """Return what is wrong with a field itself, and not with those that it is made of."""

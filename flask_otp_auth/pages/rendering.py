@@ -1,6 +1,6 @@
 """Templates and what they are given."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Response, current_app, render_template, request
@@ -50,9 +50,18 @@ def render(
 
 
 def render_flow(
-    visit: Visit, template: str, flow: Flow, problem: Problem | None = None, **variables: Any
+    visit: Visit,
+    template: str,
+    flow: Flow,
+    problem: Problem | None = None,
+    *,
+    is_new: bool = True,
+    **variables: Any,
 ) -> Response:
-    """Return a page with a form of the flow, and let the browser keep its place."""
+    """Return a page with a form of the flow, and let the browser keep its place.
+
+    :param is_new: whether the browser may have another place yet, and is to keep this one.
+    """
     cookies = visit.state.flow_cookies
     response = render(
         visit,
@@ -62,16 +71,30 @@ def render_flow(
         form_tag=cookies.tag(flow),
         **variables,
     )
-    return visit.keep(response, flow)
+    return visit.keep(response, flow) if is_new else response
 
 
 def _environment() -> Environment:
-    # What people typed is shown again: it is escaped even where the app leaves its own as it is.
+    """Return the app's environment, but with our templates escaped whatever the app does.
+
+    They show again what people typed. Compiled templates are not shared: they escape or don't.
+    """
     if _EXTENSION not in current_app.extensions:
-        overlay = current_app.jinja_env.overlay(autoescape=True)
-        current_app.extensions[_EXTENSION] = overlay
+        theirs = current_app.jinja_env
+        current_app.extensions[_EXTENSION] = theirs.overlay(
+            autoescape=_escaping_ours(theirs.autoescape), bytecode_cache=None
+        )
     environment: Environment = current_app.extensions[_EXTENSION]
     return environment
+
+
+def _escaping_ours(theirs: bool | Callable[[str | None], bool]) -> Callable[[str | None], bool]:
+    def is_escaped(name: str | None) -> bool:
+        if name is not None and name.startswith(("otp_auth/", "otp_auth_original/")):
+            return True
+        return theirs(name) if callable(theirs) else theirs
+
+    return is_escaped
 
 
 def _common_variables(visit: Visit) -> dict[str, Any]:

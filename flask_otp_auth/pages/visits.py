@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Response, current_app, request, session
+from flask import Response, current_app, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
@@ -62,19 +62,6 @@ class Visit:
         if self.flow.again is None or self.identity is None:
             return False
         return self.identity[0].sid == self.flow.again
-
-    @property
-    def is_signed_in_already(self) -> bool:
-        """Whether the session is of whoever is asked for a code, and that is no second time.
-
-        A double click makes it so: the first answer begins the session, and the second one, which
-        refuses the code, brings the flow back.
-
-        :raises Unavailable: if the store can't be reached.
-        """
-        if self.identity is None or self.is_again:
-            return False
-        return bool(session.get(sessions.IDENTIFIER) == self.flow.identifier)
 
     @property
     def is_door_open(self) -> bool:

@@ -132,14 +132,16 @@ class Database:
         try:
             # Once more, as somebody may have put another file in the place of the one above.
             check_owners(self.path)
+            if self._file != file_at(self.path):
+                raise sqlite3.OperationalError("the file was replaced while it was opened")
+            keep_private(self.path)
         except RefusedFile as error:
             connection.close()
             self._tell(error)
             raise
-        if self._file != file_at(self.path):
+        except (OSError, sqlite3.OperationalError) as error:
             connection.close()
-            raise sqlite3.OperationalError("the file was replaced while it was opened")
-        keep_private(self.path)
+            raise sqlite3.OperationalError(str(error)) from error
         return connection
 
     def _open_told(self) -> sqlite3.Connection:

@@ -150,6 +150,16 @@ def test_a_look_alike_is_somebody_else(
     assert store.find_by_identifier(LOOK_ALIKE).id == "1"
 
 
+@pytest.mark.parametrize("model", [ByLetters, ByCitext])
+def test_a_phone_number_with_spaces_is_found(
+    make_store: Callable[..., SQLAlchemyActorStore], model: type[Any]
+) -> None:
+    key = {ByLetters: "1", ByCitext: uuid.UUID(int=1)}[model]
+    store = make_store(model, id=key, email="+49 30 1234567")
+    assert store.find_by_identifier("+49301234567").id == key
+    assert store.find_by_identifier("+49301234568") is None
+
+
 @pytest.mark.parametrize("model", [ByLetters, ByCitext, ByNumber])
 @pytest.mark.parametrize("stored", ["Ada@Example.com", ADA])
 @pytest.mark.parametrize("ignore_case", [None, True])

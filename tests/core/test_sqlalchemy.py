@@ -803,11 +803,11 @@ class TestIgnoringCase:
 
         with time_machine.travel(0, tick=False) as clock:
             store = make()
-            add(Member(id=1, email=BOB))
+            add(Member(id=1, email=BOB, phone="deleted-17"))  # which is no number
             assert find(BOB) == (1, 1)
-            assert find() == (None, 2)
-            assert find() == (None, 1)
-            assert find(PHONE) == (None, 1)
+            for unknown in (ADA, PHONE):
+                assert find(unknown) == (None, 2)
+                assert find(unknown) == (None, 1)
             add(Member(id=2, email="Ada@Example.com"))
             clock.shift(RECHECK_INTERVAL - 1)
             assert find() == (None, 1)
@@ -961,8 +961,9 @@ class TestWhoIsSwitchedOff:
         assert accounts.find_by_identifier(BOB).id == 2
 
     def test_or_which_rows_are_deleted(self, sessions: sessionmaker[Session]) -> None:
-        marked = model("User", UserMixin, column="deleted_at")
-        assert SQLAlchemyActorStore(marked, sessions, is_deleted=lambda row: row.deleted_at)
+        for column in ("deleted_at", "archived_at"):
+            marked = model("User", UserMixin, column=column)
+            assert SQLAlchemyActorStore(marked, sessions, is_deleted=lambda row: True)
         with pytest.raises(ConfigError, match="a column 'disabled'"):
             SQLAlchemyActorStore(Switched, sessions, is_deleted=lambda row: row.deleted_at)
 

@@ -111,14 +111,25 @@ async def refuse(asked: Asked) -> None:
     raise Refused
 
 
+class Later:
+    """Something that can be awaited and is no coroutine, as Cython makes it."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+
+    def __await__(self) -> Any:
+        return refuse(self.asked).__await__()
+
+
 class Refusing:
     async def __call__(self, asked: Asked) -> None:
         raise Refused
 
 
 @pytest.mark.parametrize(
-    "gate", [refuse, partial(refuse), lambda asked: refuse(asked), Refusing()],
-    ids=["async def", "partial", "lambda", "object"],
+    "gate",
+    [refuse, partial(refuse), lambda asked: refuse(asked), Refusing(), lambda asked: Later(asked)],
+    ids=["async def", "partial", "lambda", "object", "awaitable"],
 )  # fmt: skip
 def test_an_asynchronous_gate_is_waited_for(make_app, customers: object, gate: Any) -> None:
     otp_auth = OTPAuth()
@@ -130,3 +141,14 @@ def test_an_asynchronous_gate_is_waited_for(make_app, customers: object, gate: A
 def test_a_gate_is_a_function() -> None:
     with pytest.raises(TypeError, match="before_code takes a function"):
         OTPAuth().before_code("turnstile")
+
+
+@pytest.mark.parametrize("answer", [False, iter([])], ids=["False", "generator"])
+def test_a_gate_that_returns_what_it_meant_to_raise_lets_nobody_through(
+    make_app, customers: object, answer: Any
+) -> None:
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", customers)
+    otp_auth.before_code(lambda asked: answer)
+    with pytest.raises(TypeError, match="refuses by raising Refused"):
+        Api(make_app(otp_auth).test_client()).generate()

@@ -388,6 +388,16 @@ class TestTheProof:
             assert (browser.status, browser.location) == (303, "/")
         assert len(customers.filled_in) == 1
 
+    def test_a_code_that_is_sent_once_more_leads_to_the_form(
+        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
+    ) -> None:
+        browser = shop_of(customers)
+        otp = browser.ask(BOB)
+        form = browser.fill_in(otp=otp)
+        for _ in range(2):
+            browser.open("code", method="POST", data=form)
+            assert (browser.status, browser.location) == (303, "/auth/customer/join")
+
     def test_lasts_as_long_as_the_registration_token(
         self,
         clock: time_machine.Traveller,

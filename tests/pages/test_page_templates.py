@@ -9,7 +9,7 @@ import pytest
 from browsers import Browser, JoinableCustomers
 from fakes import wrong
 from flask import Flask, template_rendered
-from jinja2 import FileSystemLoader, meta, nodes
+from jinja2 import FileSystemBytecodeCache, FileSystemLoader, meta, nodes
 
 import flask_otp_auth.pages
 from flask_otp_auth import OTPAuth, SignUpRefused
@@ -192,6 +192,34 @@ class TestTheApp:
         browser.submit(identifier='"><script>')
         assert browser.page.by_id("identifier")["value"] == '"><script>'
         assert "<script>" not in browser.answer.text
+
+    def test_may_have_compiled_our_templates_before(
+        self, make_shop: Callable[..., Flask], tmp_path: Path
+    ) -> None:
+        app = make_shop()
+        app.jinja_env.autoescape = False
+        app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(tmp_path))
+        for name in ("_macros.html", "base.html", "sign_in.html"):
+            app.jinja_env.get_template(f"otp_auth/{name}")
+        browser = Browser(app)
+        browser.get("sign-in")
+        browser.submit(identifier='"><script>')
+        assert "<script>" not in browser.answer.text
+
+    def test_may_escape_less_in_its_own_layout(
+        self, make_shop: Callable[..., Flask], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "otp_auth"
+        folder.mkdir()
+        (tmp_path / "layout.j2").write_text("{{ '<b>' }}{% block page %}{% endblock %}")
+        (folder / "sign_in.html").write_text(
+            "{% extends 'layout.j2' %}{% block page %}{{ '<i>' }}{% endblock %}"
+        )
+        app = make_shop()
+        app.jinja_loader = FileSystemLoader(tmp_path)
+        browser = Browser(app)
+        browser.get("sign-in")
+        assert browser.answer.text == "<b>&lt;i&gt;"
 
     def test_may_have_chosen_another_syntax(
         self, make_shop: Callable[..., Flask], tmp_path: Path

@@ -120,6 +120,18 @@ class TestOwner:
             modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
         assert modes == {0o600}
 
+    def test_a_file_that_can_not_be_closed_to_them_is_not_used(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path.touch(0o644)
+
+        def refuse(*_: object) -> None:
+            raise PermissionError("not on this file system")
+
+        monkeypatch.setattr(os, "chmod", refuse)
+        with closing(Database(path)) as database, pytest.raises(sqlite3.OperationalError):
+            SQLiteCache(database).set("a", "1")
+
     def test_a_file_that_was_put_there_while_it_was_looked_at_is_refused(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

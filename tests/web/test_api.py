@@ -3,14 +3,16 @@
 import dataclasses
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import jwt
 import pytest
 import time_machine
-from fakes import ADA, BOB, START, Api, Customers, SignalRecorder, Watched, bearer, wrong
+from fakes import ADA, BOB, SECRET, START, Api, Customers, SignalRecorder, Watched, bearer, wrong
 from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 from pems import pem
+from werkzeug.routing import UnicodeConverter
 from werkzeug.test import TestResponse
 
 from flask_otp_auth import ConfigError, OTPAuth, current_registration, registration_required
@@ -760,13 +762,34 @@ class TestMounting:
 
     @pytest.mark.parametrize(
         ("prefix", "told"),
-        [("/<country:lang>/auth", "converter 'country'"), ("/<actor_type>/auth", "actor_type")],
+        [
+            ("/<country:lang>/auth", "converter 'country'"),
+            ("/<actor_type>/auth", "actor_type"),
+            ("/<token>/auth", "token"),
+        ],
     )
     def test_a_prefix_that_can_not_be_mounted_is_told(
         self, make_app: Callable[..., Flask], prefix: str, told: str
     ) -> None:
         with pytest.raises(ConfigError, match=f"OTP_AUTH_URL_PREFIX can't be the path.*{told}"):
             make_app(OTP_AUTH_URL_PREFIX=prefix)
+
+    def test_under_a_prefix_whose_converter_asks_the_app_s_own_map(
+        self, customers: Customers
+    ) -> None:
+        class Country(UnicodeConverter):
+            def __init__(self, url_map: Any) -> None:
+                super().__init__(url_map)
+                self.regex = url_map.countries
+
+        app, otp_auth = Flask("shop"), OTPAuth()
+        app.url_map.countries = "de|at"  # type: ignore[attr-defined] # the app's own
+        app.url_map.converters["country"] = Country
+        app.config.update(TESTING=True, SECRET_KEY=SECRET)
+        app.config["OTP_AUTH_URL_PREFIX"] = "/<country:land>/auth"
+        otp_auth.add_actor_type("customer", customers)
+        otp_auth.init_app(app)
+        self.works_at("/de/auth", app)
 
     def test_at_the_root(self, bare: tuple[OTPAuth, Flask]) -> None:
         otp_auth, app = bare
