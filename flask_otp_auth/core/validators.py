@@ -51,7 +51,8 @@ _SITE_URL = re.compile(
 #: A path of Werkzeug's routes: a variable part such as <lang> may hold anything but angle brackets.
 _PREFIX = re.compile(r"(/([^\s/?#<>]|<[^<>]+>)+)+")
 _PLACE = re.compile(r"/|/[!-.0-\[\]-~][!-\[\]-~]*|[A-Za-z_][A-Za-z0-9_.-]*")
-_COMMAND = re.compile(r"[a-z][a-z0-9-]*")
+#: Not the names of Flask's own commands, which would come first.
+_COMMAND = re.compile(r"(?!(run|shell|routes)$)[a-z][a-z0-9-]*")
 
 #: Keys of the session that say who is signed in, or that a caller must not choose for somebody
 #: else: carried over a sign-in, they would allow session fixation (OWASP ASVS 5.0, 7.2.4).
@@ -174,7 +175,7 @@ def command(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not _COMMAND.fullmatch(value):
-        raise ValueError('must be a name such as "otp"')
+        raise ValueError('must be a name such as "otp", and none of Flask\'s own commands')
     return value
 
 

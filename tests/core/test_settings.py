@@ -283,7 +283,7 @@ BAD: dict[str, list[Any]] = {
     "code_in_subject": NOT_FLAGS,
     "after_sign_in": NOT_PLACES,
     "after_sign_out": NOT_PLACES,
-    "cli": ["", "Otp", "one time", 7, True],
+    "cli": ["", "Otp", "one time", 7, True, "run", "shell"],
     "openapi": NOT_FLAGS,
     "test_identities": [None, 7, "", "a line", ["a line"], [7], {"customer": "a line"}],
 }
