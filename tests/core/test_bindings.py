@@ -213,7 +213,7 @@ FALSIFYING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("character", FALSIFYING, ids=ascii)
+@pytest.mark.parametrize("character", FALSIFYING)
 @pytest.mark.parametrize(
     "place",
     [
