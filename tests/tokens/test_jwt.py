@@ -259,7 +259,7 @@ class TestVerifying:
             *({name: "https://evil.example/keys"} for name in ("jku", "x5u")),
             {"jwk": {"kty": "oct", "k": encode(b"k" * 32)}},
         ],
-        ids=str,
+        ids=lambda change: str(change).replace("\\x00", "NUL"),
     )
     def test_a_header_is_as_we_write_it(self, change: dict[str, Any]) -> None:
         header, claims = parts(issue(issuer()))
