@@ -90,9 +90,6 @@ def build_state(
         these have of their own; for tests.
     :raises ConfigError: with every fault of the configuration.
     """
-    executor = registered.executor
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise ConfigError(f"executor= must have submit(); {type(executor).__name__} has none")
     settings = Settings.load(app.config, token_issuer=app.name, site_name=app.name)
     storages = storages or Storages(app, settings, registered.cache, registered.limiter)
     actors, own_purposes = _registries(app, settings, storages.moving, registered, uniform)
@@ -109,9 +106,8 @@ def build_state(
     sender = CodeSender(
         actors, own_purposes, lanes, live_codes, Links(keys), budgets, breaker, emit
     )
-    delivery = Delivery(
-        app, settings, sender.settings_of, sender, emit, executor, leave_note=notes.leave
-    )
+    executor, of_scope = _executor_of(registered), sender.settings_of
+    delivery = Delivery(app, settings, of_scope, sender, emit, executor, leave_note=notes.leave)
     asker = Asker(lanes, challenges, budgets, delivery, emit, registered.gates, fixed_codes)
     guesser = Guesser(lanes, live_codes, fixed_codes, challenges, budgets, breaker, emit)
     storages.connect()
@@ -140,6 +136,17 @@ def build_state(
         checks=registered.checks,
         rebuild=partial(_rebuild, app, registered),
     )
+
+
+def _executor_of(registered: Registered) -> Executor | None:
+    """Return the app's own executor, if it has one.
+
+    :raises ConfigError: if it takes no jobs.
+    """
+    executor = registered.executor
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise ConfigError(f"executor= must have submit(); {type(executor).__name__} has none")
+    return executor
 
 
 def _rebuild(
