@@ -11,7 +11,7 @@ from ..core import codes
 from ..core.actors import ActorRegistry, ActorType
 from ..core.context import Caller
 from ..core.live_codes import LiveCodes, Match, Rejected
-from ..core.purposes import DOOR, GRACE, LOGIN, PURPOSES, REGISTRATION
+from ..core.purposes import DOOR, GRACE, LOGIN, PURPOSES, REGISTRATION, Purpose
 from ..core.scopes import Scope
 from ..errors import ActorNotCreated, DuplicateError
 from ..tokens.credentials import Credentials
@@ -47,12 +47,7 @@ class CodeRedeemer:
         :raises RateLimited: if the caller's address has used up its limit.
         :raises Unavailable: if the store or the limiter can't be reached.
         """
-        registered = self._actors.get(actor_type)
-        scope = Scope(registered.name, LOGIN.name, registered.canonical(identifier))
-        with self._guesser.rejecting(scope):
-            match = self._guesser.guess((scope,), registered.settings, otp, challenge, caller)
-            actor = registered.find_by_identifier(scope.identifier)
-            return self._sign_in(registered, scope, match, actor, caller)
+        return self._redeem(LOGIN, self._actors.get(actor_type), identifier, otp, challenge, caller)
 
     def register(
         self, actor_type: str, identifier: str, otp: str, challenge: str | None, caller: Caller
@@ -65,10 +60,7 @@ class CodeRedeemer:
         :raises DuplicateError: if the code is right but the identifier has an actor.
         """
         registered = self._actors.get(actor_type)
-        scope = Scope(registered.name, REGISTRATION.name, registered.canonical(identifier))
-        with self._guesser.rejecting(scope):
-            match = self._guesser.guess((scope,), registered.settings, otp, challenge, caller)
-            return self._register(registered, scope, match, otp)
+        return self._redeem(REGISTRATION, registered, identifier, otp, challenge, caller)
 
     def authenticate(
         self, actor_type: str, identifier: str, otp: str, challenge: str | None, caller: Caller
@@ -81,12 +73,7 @@ class CodeRedeemer:
             grace stays.
         """
         registered = self._actors.get(actor_type)
-        scope = Scope(registered.name, LOGIN.name, registered.canonical(identifier))
-        with self._guesser.rejecting(scope):
-            scopes = (_grace(scope), scope)
-            match = self._guesser.guess(scopes, registered.settings, otp, challenge, caller)
-            actor = registered.find_by_identifier(scope.identifier)
-            return self._sign_in(registered, scope, match, actor, caller)
+        return self._redeem(LOGIN, registered, identifier, otp, challenge, caller, or_grace=True)
 
     def finish(
         self, actor_type: str, identifier: str, otp: str, challenge: str | None, caller: Caller
@@ -97,13 +84,10 @@ class CodeRedeemer:
         Arguments and errors are those of :meth:`authenticate`.
         """
         registered = self._actors.get(actor_type)
-        if registered.sign_up == "closed":
-            return self.verify(actor_type, identifier, otp, challenge, caller)
-        scope = Scope(registered.name, DOOR.name, registered.canonical(identifier))
-        with self._guesser.rejecting(scope):
-            scopes = (_grace(scope), scope)
-            match = self._guesser.guess(scopes, registered.settings, otp, challenge, caller)
-            return self._enter(registered, scope, match, otp, caller)
+        door = door_of(registered)
+        return self._redeem(
+            door, registered, identifier, otp, challenge, caller, or_grace=door is DOOR
+        )
 
     def opens(
         self, actor_type: str, identifier: str, token: str, *, purpose: str | None = None
@@ -150,7 +134,7 @@ class CodeRedeemer:
         scope = _scope(registered, identifier, purpose)
         with self._guesser.rejecting(scope):
             match = self._guesser.follow(scope, registered.settings, token, challenge, caller)
-            return self._enter(registered, scope, match, None, caller)
+            return self._admit(registered, scope, match, None, caller)
 
     def answer_any(
         self, actor_type: str, identifier: str, otp: str, caller: Caller, *, admit: bool
@@ -173,69 +157,70 @@ class CodeRedeemer:
             if not admit:
                 self._guesser.use(scope, settings, match)
                 return scope.purpose, None
-            if scope.purpose == REGISTRATION.name:
-                return scope.purpose, self._register(registered, scope, match, otp)
-            if scope.purpose == DOOR.name:
-                return scope.purpose, self._enter(registered, scope, match, otp, caller)
-            actor = registered.find_by_identifier(canonical)
-            return scope.purpose, self._sign_in(registered, scope, match, actor, caller)
+            return scope.purpose, self._admit(registered, scope, match, otp, caller)
 
-    def _register(self, actor_type: ActorType, scope: Scope, match: Match, otp: str) -> Token:
-        if actor_type.find_including_inactive(scope.identifier) is not None:
-            self._guesser.use(scope, actor_type.settings, match)
-            raise DuplicateError
-        if not actor_type.may_sign_up(scope.identifier):  # any more
-            raise Rejected("unknown")
-        return self._admit_registration(actor_type, scope, match, otp)
-
-    def _enter(
+    def _redeem(
         self,
+        purpose: Purpose,
         actor_type: ActorType,
-        scope: Scope,
-        match: Match,
-        otp: str | None,
+        identifier: str,
+        otp: str,
+        challenge: str | None,
         caller: Caller,
+        *,
+        or_grace: bool = False,
     ) -> Token:
-        """Sign in who has an account, and let somebody new register.
+        """Redeem a code of a purpose.
+
+        :param or_grace: whether the code of a registration within its grace will do, too.
+        """
+        scope = Scope(actor_type.name, purpose.name, actor_type.canonical(identifier))
+        scopes = (_grace(scope), scope) if or_grace else (scope,)
+        with self._guesser.rejecting(scope):
+            match = self._guesser.guess(scopes, actor_type.settings, otp, challenge, caller)
+            return self._admit(actor_type, scope, match, otp, caller)
+
+    def _admit(
+        self, actor_type: ActorType, scope: Scope, match: Match, otp: str | None, caller: Caller
+    ) -> Token:
+        """Give what a right code gives: somebody's sign-in, or a registration to somebody new.
 
         :param otp: the code; ``None`` if it was used by its link.
         """
         owner = actor_type.find_including_inactive(scope.identifier)
-        if owner is None and match.code.scope == scope:
-            is_for_members = PURPOSES[scope.purpose].to_newcomer is None
-            if is_for_members or not actor_type.may_sign_up(scope.identifier):
-                raise Rejected("unknown")  # the account was deleted
-            return self._admit_registration(actor_type, scope, match, otp)
-        actor = owner if owner is not None and actor_type.is_active(owner) else None
+        purpose = PURPOSES.get(match.code.scope.purpose)
+        if purpose is None:  # within its grace
+            if owner is None or not actor_type.is_active(owner):
+                raise ActorNotCreated
+            return self._sign_in(actor_type, scope, match, owner, caller, "grace")
+        if owner is None:
+            if purpose.to_newcomer is None or not actor_type.may_sign_up(scope.identifier):
+                raise Rejected("unknown")  # not any more
+            return self._register(actor_type, scope, match, otp)
+        if purpose.to_member is None:
+            self._guesser.use(scope, actor_type.settings, match)
+            raise DuplicateError
+        if not actor_type.is_active(owner):
+            raise Rejected("unknown")  # deactivated since the code was sent
         method = "otp" if otp is not None else "link"
-        return self._sign_in(actor_type, scope, match, actor, caller, method=method)
+        return self._sign_in(actor_type, scope, match, owner, caller, method)
 
     def _sign_in(
         self,
         actor_type: ActorType,
         scope: Scope,
         match: Match,
-        actor: Any | None,
+        actor: Any,
         caller: Caller,
-        *,
-        method: str = "otp",
+        method: str,
     ) -> Token:
-        in_grace = match.code.scope.purpose == GRACE
-        if actor is None:
-            if in_grace:
-                raise ActorNotCreated
-            raise Rejected("unknown")  # deleted or deactivated since the code was sent
         prepared = self._credentials.prepare(
-            actor_type,
-            actor,
-            identifier=scope.identifier,
-            method="grace" if in_grace else method,
-            caller=caller,
+            actor_type, actor, identifier=scope.identifier, method=method, caller=caller
         )
         self._guesser.use(scope, actor_type.settings, match)
         return self._credentials.begin(prepared)
 
-    def _admit_registration(
+    def _register(
         self, actor_type: ActorType, scope: Scope, match: Match, otp: str | None
     ) -> Token:
         prepared = self._credentials.prepare_registration(actor_type, scope.identifier)
