@@ -21,7 +21,7 @@ from ..core.lanes import Lanes, Turn
 from ..core.scopes import Scope
 from ..core.settings import Settings
 from ..core.test_identities import FixedCodes
-from ..errors import RateLimited
+from ..errors import RateLimited, RequestError
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,17 @@ class Asker:
         settings: Settings,
         caller: Caller,
         *,
-        is_refused: bool = False,
+        refusal: type[RequestError] | None = None,
         step_up: bool = False,
         link_to: str | None = None,
     ) -> Issued:
         """Queue a job that sends a code, if one is due; to a test identity nothing is sent.
 
-        :param is_refused: whether the caller is told in so many words that no code is sent; the
-            job finds out by itself, and the app's notice counts as a code does.
+        :param refusal: what the caller is told with plain answers if no code is sent; the job
+            finds out by itself, and the app's notice counts as a code does.
         :param step_up: whether the code is for somebody who is signed in.
         :param link_to: what the link beside the code begins with: a URL that ends in a slash.
+        :raises RequestError: the refusal, if there is one.
         :raises RateLimited: with plain answers, if no code is due yet.
         :raises Unavailable: if store, limiter or delivery can't take it.
         """
@@ -120,7 +121,9 @@ class Asker:
             self._outbox.release()
         else:
             self._outbox.submit(job)
-        if job.suppressed and not (is_refused or settings.always_return_success):
+        if refusal is not None:
+            raise refusal
+        if job.suppressed and not settings.always_return_success:
             raise RateLimited(retry_after=self._lanes.seconds_until_turn(scope))
         return Issued(job.challenge, settings.ttl, settings.resend_interval)
 

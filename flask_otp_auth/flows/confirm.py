@@ -68,15 +68,10 @@ class Confirmations:
         if step_up and settings.ttl > MAX_TTL:
             raise ConfigError(f"purpose {name} confirms addresses only, and no action")
         self._asker.admit(scope, settings, caller)
-        if settings.always_return_success:
-            return self._asker.ask(scope, settings, caller, step_up=step_up)
-        refused = line_refusal(scope.identifier, settings)
-        issued = self._asker.ask(
-            scope, settings, caller, is_refused=refused is not None, step_up=step_up
-        )
-        if refused is not None:
-            raise InvalidIdentifier
-        return issued
+        refusal = None
+        if not settings.always_return_success and line_refusal(scope.identifier, settings):
+            refusal = InvalidIdentifier
+        return self._asker.ask(scope, settings, caller, refusal=refusal, step_up=step_up)
 
     def verify(
         self,

@@ -9,7 +9,8 @@ from .ask import Asker, Issued
 from .recipients import door_of, look_up
 
 #: What a caller is told with plain answers, by the reason why no code is sent.
-_PLAIN_ERRORS: dict[str, type[RequestError]] = {
+_PLAIN_ERRORS: dict[str | None, type[RequestError] | None] = {
+    None: None,
     "unknown_actor": NotFound,
     "already_registered": DuplicateError,
     "country_not_allowed": InvalidIdentifier,
@@ -74,12 +75,7 @@ class CodeIssuer:
         settings = actor_type.settings
         scope = Scope(actor_type.name, purpose.name, actor_type.canonical(identifier))
         self._asker.admit(scope, settings, caller)
-        if settings.always_return_success:
-            return self._asker.ask(scope, settings, caller, link_to=link_to)
-        reason = look_up(purpose, actor_type, scope.identifier).reason
-        issued = self._asker.ask(
-            scope, settings, caller, is_refused=reason is not None, link_to=link_to
-        )
-        if reason is not None:
-            raise _PLAIN_ERRORS[reason]
-        return issued
+        refusal = None
+        if not settings.always_return_success:
+            refusal = _PLAIN_ERRORS[look_up(purpose, actor_type, scope.identifier).reason]
+        return self._asker.ask(scope, settings, caller, refusal=refusal, link_to=link_to)
