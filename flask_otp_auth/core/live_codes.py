@@ -6,7 +6,7 @@ a key that exactly one caller can take. So a storage that forgets can only refus
 
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..storage.base import Store
@@ -117,13 +117,13 @@ class LiveCodes:
         self._store.put(items, int(last - time.time()) + 1)
         return sent
 
-    def pending(self, scopes: Sequence[Scope], *, long: bool) -> list[SentCode]:
-        """Return the live codes of some scopes, for whoever only looks.
+    def pending(self, scope: Scope, *, long: bool) -> list[SentCode]:
+        """Return the live codes of a lane, for whoever only looks.
 
         :raises Unavailable: if the store can't be reached.
         """
-        lanes = self._newest([(scope, long) for scope in scopes], absent=None)
-        known = [each for lane in lanes for each in lane if not is_expired(each.deadline)]
+        (lane,) = self._newest([(scope, long)], absent=None)
+        known = [each for each in lane if not is_expired(each.deadline)]
         rights = self._store.peek(*(each.key for each in known)) if known else ()
         return [each for each, right in zip(known, rights, strict=True) if right is not None]
 
@@ -136,17 +136,8 @@ class LiveCodes:
         :raises Rejected: if it is not right; :class:`NothingLive` if none could have been.
         :raises Unavailable: if the store can't be reached.
         """
-        lanes = self._newest([(scope, long) for scope in scopes], absent=self._no_pointer)
-        known = [each for lane in lanes for each in lane]
-        live = [each for each in known if not is_expired(each.deadline)][:NEWEST]
-        nothing = SentCode(scopes[0], "", "0" * 64, 0)
-        hits = [self._is_right(each, code) for each in [*live, nothing, nothing][:NEWEST]]
-        for each, hit in zip(live, hits, strict=False):
-            if hit:
-                return Match(each, long, next(lane for lane in lanes if each in lane))
-        if live:
-            raise Rejected("wrong")
-        raise NothingLive("expired" if known else "unknown")
+        lanes = [(scope, long) for scope in scopes]
+        return self._match(lanes, NEWEST, lambda sent: self._is_right(sent, code))
 
     def match_link(self, scope: Scope, token: str) -> Match:
         """Find the code that a link belongs to, without using it, among those of both kinds.
@@ -155,19 +146,32 @@ class LiveCodes:
 
         :param token: the end of the link.
         """
-        kinds = (False, True)
-        lanes = self._newest([(scope, long) for long in kinds], absent=self._no_pointer)
-        known = [
-            Match(code, long, lane)
-            for long, lane in zip(kinds, lanes, strict=True)
-            for code in lane
-        ]
-        live = [each for each in known if not is_expired(each.code.deadline)]
-        ids = [*(each.code.id for each in live), *["0" * 32] * NEWEST * 2][: NEWEST * 2]
-        hits = [self._links.belongs(token, scope, code_id) for code_id in ids]
-        for each, hit in zip(live, hits, strict=False):
+        lanes = [(scope, False), (scope, True)]
+        return self._match(
+            lanes, 2 * NEWEST, lambda sent: self._links.belongs(token, sent.scope, sent.id)
+        )
+
+    def link_token(self, sent: SentCode) -> str:
+        """Return the end of the link beside a code."""
+        return self._links.token(sent.scope, sent.id)
+
+    def _match(
+        self, lanes: Sequence[tuple[Scope, bool]], most: int, is_right: Callable[[SentCode], bool]
+    ) -> Match:
+        """Return the first live code that is right.
+
+        :param lanes: scopes, each with whether its long codes are meant.
+        :param most: how many codes are compared, whether there are so many or not.
+        """
+        found = zip(lanes, self._newest(lanes, absent=self._no_pointer), strict=True)
+        known = [(each, long, lane) for (_, long), lane in found for each in lane]
+        live = [match for match in known if not is_expired(match[0].deadline)][:most]
+        nothing = SentCode(lanes[0][0], "0" * 32, "0" * 64, 0)
+        compared = [*(each for each, _, _ in live), *[nothing] * most][:most]
+        hits = [is_right(each) for each in compared]
+        for match, hit in zip(live, hits, strict=False):
             if hit:
-                return each
+                return Match(*match)
         if live:
             raise Rejected("wrong")
         raise NothingLive("expired" if known else "unknown")
@@ -195,7 +199,7 @@ class LiveCodes:
         return won
 
     def _newest(
-        self, lanes: Iterable[tuple[Scope, bool]], *, absent: str | None
+        self, lanes: Sequence[tuple[Scope, bool]], *, absent: str | None
     ) -> list[list[SentCode]]:
         """Return what is known of each lane's codes, the newest first; one look-up.
 

@@ -17,8 +17,7 @@ from ..core.events import Emit
 from ..core.identifiers import destination, line_refusal
 from ..core.jobs import Outgoing, Secret, SendJob, Suppressed
 from ..core.lanes import Lanes
-from ..core.links import Links
-from ..core.live_codes import LiveCodes, SentCode
+from ..core.live_codes import LiveCodes
 from ..core.own_purposes import OwnPurposeRegistry
 from ..core.purposes import PURPOSES
 from ..core.scopes import Scope
@@ -47,7 +46,6 @@ class CodeSender:
         own_purposes: OwnPurposeRegistry,
         lanes: Lanes,
         live_codes: LiveCodes,
-        links: Links,
         budgets: Budgets,
         breaker: Breaker,
         emit: Emit,
@@ -56,7 +54,6 @@ class CodeSender:
         self._own_purposes = own_purposes
         self._lanes = lanes
         self._live_codes = live_codes
-        self._links = links
         self._budgets = budgets
         self._breaker = breaker
         self._emit = emit
@@ -165,16 +162,7 @@ class CodeSender:
             "challenge": job.challenge,
             "context": job.context,
         }
-        return Outgoing(
-            signal,
-            {**arguments, **common},
-            otp,
-            member,
-            expires_at=sent.deadline,
-            link=self._link(job, sent),
-        )
-
-    def _link(self, job: SendJob, sent: SentCode) -> Secret | None:
-        if job.link_to is None:
-            return None
-        return Secret(job.link_to + self._links.token(job.scope, sent.id))
+        link = None
+        if job.link_to is not None:
+            link = Secret(job.link_to + self._live_codes.link_token(sent))
+        return Outgoing(signal, {**arguments, **common}, otp, member, sent.deadline, link)

@@ -191,7 +191,7 @@ class Support:
         return [
             PendingCode(code.scope.purpose, long, max(1, int(code.deadline - now)))
             for scope, long in product((*scopes, grace), (False, True))
-            for code in self._live_codes.pending((scope,), long=long)
+            for code in self._live_codes.pending(scope, long=long)
         ]
 
     def _allowance(self, what: str, purpose: str | None, budget: Budget) -> Allowance:

@@ -22,7 +22,6 @@ from ..core.crypto import KeyHasher, Keys
 from ..core.gates import Gate
 from ..core.keyset import symmetric_keys
 from ..core.lanes import Lanes
-from ..core.links import Links
 from ..core.live_codes import LiveCodes
 from ..core.notes import Notes
 from ..core.own_purposes import OwnPurposeRegistry, OwnPurposeSpec
@@ -103,9 +102,7 @@ def build_state(
     fixed_codes = FixedCodes(keys, settings.test_identities)
     challenges, notes = Challenges(keys), Notes(storages.codes, keys)
     credentials = _credentials(settings, storages, keys, actors, budgets, emit, registered)
-    sender = CodeSender(
-        actors, own_purposes, lanes, live_codes, Links(keys), budgets, breaker, emit
-    )
+    sender = CodeSender(actors, own_purposes, lanes, live_codes, budgets, breaker, emit)
     executor, of_scope = _executor_of(registered), sender.settings_of
     delivery = Delivery(app, settings, of_scope, sender, emit, executor, leave_note=notes.leave)
     asker = Asker(lanes, challenges, budgets, delivery, emit, registered.gates, fixed_codes)
