@@ -7,8 +7,7 @@ a live code or room to send one.
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import Unavailable
@@ -81,10 +80,16 @@ class Lanes:
             return self._take_long_turn(keys)
         if settings.resend_interval and not self._mark(keys.short, settings.resend_interval):
             raise Suppressed("cooldown")
-        with self._reopening_window_on_outage(scope):
+        try:
             if self._has_room(keys, settings, credit):
                 return Turn(long=False)
             return self._take_long_turn(keys, attacked="sends")
+        except Unavailable:
+            # No code was sent, so the next request must not be met with silence. Mostly the store
+            # can't be reached either: then the window ends by itself.
+            with suppress(Unavailable):
+                self.open_window(scope, long=False)
+            raise
 
     def _take_long_turn(self, keys: LaneKeys, attacked: str | None = None) -> Turn:
         if not self._mark(keys.long, codes.LONG_INTERVAL):
@@ -148,17 +153,6 @@ class Lanes:
         # Not unsealed before: the time would tell of each request who has signed in.
         has_credit = self._sealer.loads(credit) is not None
         return has_credit and self._store.take(keys.credit)[0]
-
-    @contextmanager
-    def _reopening_window_on_outage(self, scope: Scope) -> Iterator[None]:
-        try:
-            yield
-        except Unavailable:
-            # No code was sent, so the next request must not be met with silence. Mostly the store
-            # can't be reached either: then the window ends by itself.
-            with suppress(Unavailable):
-                self.open_window(scope, long=False)
-            raise
 
     def open_window(self, scope: Scope, *, long: bool) -> None:
         """Let the next code be due at once, as the last one was not sent."""
