@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from .. import signals
 from ..storage.base import Store
 from .budgets import Budget, Budgets
-from .crypto import KeyHasher, Keys, Sealer, is_expired
+from .crypto import KeyHasher, Keys, Sealer, is_expired, store_key
 from .events import Emit
 from .validators import Limit
 
@@ -39,8 +39,8 @@ class Breaker:
 
         :param namespace: the actor type, or a purpose of the app's own.
         """
-        tag = self._hasher.digest("breaker", namespace)
-        return f"otp_auth:{{{tag}}}:{self._hasher.digest('breaker', limit)}"
+        digest = self._hasher.digest
+        return store_key(digest("breaker", namespace), digest("breaker", limit))
 
     def are_open(self, namespaces: Sequence[str]) -> list[bool]:
         """Tell for each namespace whether too many guesses fail there; one look-up.

@@ -77,6 +77,11 @@ def _derived(secret: bytes, *use: str) -> bytes:
     return hmac.digest(secret, length_prefixed("flask-otp-auth/1", *use), "sha256")
 
 
+def store_key(tag: str, name: str) -> str:
+    """Return a key of the store; all keys with one tag are in one slot of a Redis Cluster."""
+    return f"otp_auth:{{{tag}}}:{name}"
+
+
 class KeyHasher:
     """Keyed hashes, so that the keys of store and limiter reveal no identifier.
 

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from hashlib import sha256
 
-from .crypto import KeyHasher, length_prefixed
+from .crypto import KeyHasher, length_prefixed, store_key
 from .scopes import Scope
 
 
@@ -18,7 +18,11 @@ class LaneKeys:
     @property
     def short(self) -> str:
         """The resend window of short codes."""
-        return store_key(self._tag, lane_name(self._hasher, self.scope, "window", "short"))
+        what, scope = ("window", "short"), self.scope
+        if not scope.bound:
+            return self._of_purpose(*what)
+        # What is bound must not be guessed from the key.
+        return store_key(self._tag, self._hasher.digest(*what, scope.purpose, scope.bound))
 
     # What is bound has a window of its own for short codes alone: SEND_LIMITS count over all that
     # is bound, and beyond them anybody could ask for a long code for each of a thousand amounts.
@@ -56,18 +60,6 @@ def pointer_keys(hasher: KeyHasher, scope: Scope, *, long: bool) -> list[tuple[s
         return [(tag, store_key(tag, _name("newest", kind, scope.purpose))) for tag in tags]
     names = hasher.digests("newest", kind, scope.purpose, scope.bound)
     return [(tag, store_key(tag, name)) for tag, name in zip(tags, names, strict=True)]
-
-
-def lane_name(hasher: KeyHasher, scope: Scope, *what: str) -> str:
-    """Return what a key is for, as hex; what is bound must not be guessed from it."""
-    if not scope.bound:
-        return _name(*what, scope.purpose)
-    return hasher.digest(*what, scope.purpose, scope.bound)
-
-
-def store_key(tag: str, name: str) -> str:
-    """Return a key of the store; all keys with one tag are in one slot of a Redis Cluster."""
-    return f"otp_auth:{{{tag}}}:{name}"
 
 
 # Cached, as there are a few for each purpose, and a request needs five: 5 us in place of 14.

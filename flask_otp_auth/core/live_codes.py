@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from ..storage.base import Store
 from . import codes
-from .crypto import KeyHasher, Keys, Sealer, is_expired
-from .lane_keys import pointer_keys, store_key
+from .crypto import KeyHasher, Keys, Sealer, is_expired, store_key
+from .lane_keys import pointer_keys
 from .lanes import Lanes
 from .links import Links
 from .purposes import GRACE

@@ -7,7 +7,7 @@ import logging
 import time
 
 from ..storage.base import Store
-from .crypto import KeyHasher, Keys, Sealer, is_expired
+from .crypto import KeyHasher, Keys, Sealer, is_expired, store_key
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
@@ -57,4 +57,4 @@ class Notes:
         return {kind: text for kind, (sealed, text) in found if sealed == kind}
 
     def _key(self, kind: str) -> str:
-        return f"otp_auth:{{{self._hasher.digest('notes')}}}:{self._hasher.digest('note', kind)}"
+        return store_key(self._hasher.digest("notes"), self._hasher.digest("note", kind))

@@ -2,7 +2,7 @@
 
 import time
 
-from ..core.crypto import KeyHasher, Keys, Sealer
+from ..core.crypto import KeyHasher, Keys, Sealer, store_key
 from ..storage.base import Store
 
 
@@ -24,7 +24,7 @@ class RegistrationRights:
         :param ttl: seconds that the token can be used.
         :raises Unavailable: if the store can't be reached.
         """
-        key = _key(self._hasher.digest("registration", sid))
+        key = store_key(self._hasher.digest("registration", sid), "00")
         self._store.put({key: self._sealer.dumps(time.time() + ttl, key)}, ttl)
 
     def take(self, sid: str) -> bool:
@@ -48,12 +48,8 @@ class RegistrationRights:
 
     def _find(self, sid: str) -> tuple[str, str] | None:
         # Under every key, so that a change of SECRET_KEY ends no registration.
-        keys = [_key(tag) for tag in self._hasher.digests("registration", sid)]
+        keys = [store_key(tag, "00") for tag in self._hasher.digests("registration", sid)]
         for key, text in zip(keys, self._store.peek(*keys), strict=True):
             if text is not None and self._sealer.loads(text) == [key]:
                 return key, text
         return None
-
-
-def _key(tag: str) -> str:
-    return f"otp_auth:{{{tag}}}:00"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..core.context import Context
-from ..core.crypto import KeyHasher, Keys, Sealer, is_expired
+from ..core.crypto import KeyHasher, Keys, Sealer, is_expired, store_key
 from ..errors import Unavailable
 from ..storage.base import Store
 
@@ -290,8 +290,7 @@ def _names(owner: Owner) -> tuple[str, ...]:
 
 
 def _key(tag: str, number: int) -> str:
-    # The braces keep all slots of one actor in one slot of a Redis Cluster.
-    return f"otp_auth:{{{tag}}}:{number:02x}"
+    return store_key(tag, f"{number:02x}")
 
 
 def _number(sid: str) -> int | None:
