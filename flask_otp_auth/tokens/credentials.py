@@ -127,7 +127,7 @@ class Credentials(Admissions):
             _found(actor_type, claims),
             identifier=None,
             auth_time=claims.auth_time,
-            amr=claims.sign_in.amr,
+            amr=claims.amr,
         )
         fresh = self._writer.write(draft, claims.sid)
         owner = owner_of(actor_type, claims.subject)
@@ -162,7 +162,7 @@ class Credentials(Admissions):
             identifier=claims.subject,
             method="refresh",
             caller=caller,
-            amr=claims.sign_in.amr,
+            amr=claims.amr,
             auth_time=claims.auth_time,
         )
         if not self._rights.take(claims.sid):

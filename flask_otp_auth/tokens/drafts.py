@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.actors import ActorType, actor_id
-from .jwt import AUTHENTICATION, REGISTRATION, SignInClaims, TokenIssuer, check_extra
+from .jwt import AUTHENTICATION, REGISTRATION, TokenIssuer, check_extra
 from .token import Token
 
 #: Returns an app's own claims: ``(actor_type, actor) -> dict``.
@@ -68,7 +68,9 @@ class TokenWriter:
             AUTHENTICATION,
             name,
             actor_id(draft.actor),
-            SignInClaims(sid, draft.auth_time, draft.amr),
+            sid=sid,
+            auth_time=draft.auth_time,
+            amr=draft.amr,
             expires_at=min(
                 int(time.time()) + settings.token_ttl, draft.auth_time + settings.session_ttl
             ),
@@ -87,7 +89,9 @@ class TokenWriter:
             REGISTRATION,
             actor_type.name,
             identifier,
-            SignInClaims(sid, now, ("otp",)),
+            sid=sid,
+            auth_time=now,
+            amr=("otp",),
             expires_at=now + actor_type.settings.registration_token_ttl,
         )
         return Token(text, None, actor_type.name, identifier, registration=True), sid

@@ -40,48 +40,26 @@ _MAX_NUMBER = 2**53
 
 
 @dataclass(frozen=True, repr=False)
-class SignInClaims:
-    """The claims that all tokens of one sign-in share.
-
-    :ivar sid: the sign-in's id; of a registration token the registration's.
-    :ivar auth_time: when the actor proved its identity, in seconds since the epoch.
-    :ivar amr: how it did so (RFC 8176).
-    """
-
-    sid: str
-    auth_time: int
-    amr: tuple[str, ...]
-
-
-@dataclass(frozen=True, repr=False)
 class Claims:
     """What a verified token or session says.
 
     :ivar typ: ``auth+jwt``, ``registration+jwt`` or ``session``.
     :ivar subject: the actor's id; of a registration token the identifier.
-    :ivar issued_at: seconds since the epoch, as all times here.
-    :ivar sign_in: the claims of the sign-in that it belongs to.
+    :ivar expires_at: seconds since the epoch, as all times here.
+    :ivar sid: the sign-in's id; of a registration token the registration's.
+    :ivar auth_time: when the actor proved its identity.
+    :ivar amr: how it did so (RFC 8176).
     :ivar all: every claim, the app's own ones too.
     """
 
     typ: str
     actor_type: str
     subject: str
-    jti: str
-    issued_at: int
     expires_at: int
-    sign_in: SignInClaims
+    sid: str
+    auth_time: int
+    amr: tuple[str, ...]
     all: Mapping[str, Any]
-
-    @property
-    def sid(self) -> str:
-        """The sign-in's id."""
-        return self.sign_in.sid
-
-    @property
-    def auth_time(self) -> int:
-        """When the actor proved its identity."""
-        return self.sign_in.auth_time
 
     @classmethod
     def from_payload(cls, typ: str, payload: Mapping[str, Any]) -> "Claims":
@@ -94,16 +72,15 @@ class Claims:
         amr = payload.get("amr")
         if not (all(map(_is_text, texts)) and all(map(_is_time, times)) and _is_amr(amr)):
             raise Unauthorized
-        sign_in = SignInClaims(payload["sid"], payload["auth_time"], tuple(payload["amr"]))
         return cls(
             typ,
-            payload["aud"],
-            payload["sub"],
-            payload["jti"],
-            payload["iat"],
-            payload["exp"],
-            sign_in,
-            payload,
+            actor_type=payload["aud"],
+            subject=payload["sub"],
+            expires_at=payload["exp"],
+            sid=payload["sid"],
+            auth_time=payload["auth_time"],
+            amr=tuple(payload["amr"]),
+            all=payload,
         )
 
 
@@ -147,15 +124,17 @@ class TokenIssuer:
         typ: str,
         actor_type: str,
         subject: str,
-        sign_in: SignInClaims,
         *,
+        sid: str,
+        auth_time: int,
+        amr: tuple[str, ...],
         expires_at: int,
         extra: Mapping[str, Any] | None = None,
     ) -> str:
         """Issue a token.
 
-        :param typ: ``auth+jwt`` or ``registration+jwt``.
-        :param expires_at: seconds since the epoch.
+        Parameters are as in :class:`Claims`.
+
         :param extra: the app's own claims, see :func:`check_extra`.
         """
         claims = {
@@ -166,9 +145,9 @@ class TokenIssuer:
             "iat": int(time.time()),
             "exp": expires_at,
             "jti": secrets.token_hex(16),
-            "sid": sign_in.sid,
-            "auth_time": sign_in.auth_time,
-            "amr": list(sign_in.amr),
+            "sid": sid,
+            "auth_time": auth_time,
+            "amr": list(amr),
         }
         headers = {"typ": typ, "kid": self._newest.kid}
         return jwt.encode(claims, self._newest.signing, self._algorithm, headers)
