@@ -4,6 +4,7 @@ What the app contributes (its claims) is asked for before the right to sign in i
 sign-in begins after that: an error of the app uses up nothing.
 """
 
+import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from ..core.actors import ActorRegistry, ActorType, actor_id
 from ..core.context import Caller, Context
 from ..core.events import Emit
 from ..errors import Unauthorized
-from .drafts import ClaimsLoader, Draft, TokenWriter
-from .jwt import TokenIssuer
+from .drafts import ClaimsLoader, Draft
+from .jwt import REGISTRATION, TokenIssuer, check_extra
 from .registrations import RegistrationRights
 from .sign_ins import Owner, Proposal, SignIns
 from .token import Token
@@ -63,7 +64,7 @@ class Admissions:
         self._sign_ins = sign_ins
         self._rights = rights
         self._emit = emit
-        self._writer = TokenWriter(issuer, own_claims)
+        self._own_claims = own_claims
 
     def prepare(
         self,
@@ -86,12 +87,10 @@ class Admissions:
         :raises Unavailable: if the store can't be reached.
         """
         since = int(time.time()) if auth_time is None else auth_time
-        draft = self._writer.draft(
-            actor_type, actor, identifier=identifier, auth_time=since, amr=amr
-        )
+        draft = self._draft(actor_type, actor, identifier, since, amr)
         owner = owner_of(actor_type, actor_id(actor))
         proposal = self._sign_ins.propose(owner, since, caller.context)
-        return Prepared(draft, method, proposal, self._writer.write(draft, proposal.sid))
+        return Prepared(draft, method, proposal, draft.token(self._issuer, proposal.sid))
 
     def begin(self, prepared: Prepared) -> Token:
         """Begin a sign-in, after the right to it was taken.
@@ -100,7 +99,7 @@ class Admissions:
         """
         proposal, token = self._sign_ins.begin(prepared.proposal), prepared.token
         if proposal is not prepared.proposal:  # another sign-in took the slot
-            token = self._writer.write(prepared.draft, proposal.sid)
+            token = prepared.draft.token(self._issuer, proposal.sid)
         self._announce(token, prepared.method, proposal.new_device, proposal.context)
         return token
 
@@ -109,9 +108,19 @@ class Admissions:
 
         :param identifier: in canonical form.
         """
-        token, sid = self._writer.write_registration(actor_type, identifier)
-        ttl = actor_type.settings.registration_token_ttl + self._issuer.leeway
-        return PreparedRegistration(token, sid, ttl)
+        now, sid = int(time.time()), secrets.token_hex(16)
+        ttl = actor_type.settings.registration_token_ttl
+        text = self._issuer.issue(
+            REGISTRATION,
+            actor_type.name,
+            identifier,
+            sid=sid,
+            auth_time=now,
+            amr=("otp",),
+            expires_at=now + ttl,
+        )
+        token = Token(text, None, actor_type.name, identifier, registration=True)
+        return PreparedRegistration(token, sid, ttl + self._issuer.leeway)
 
     def begin_registration(self, prepared: PreparedRegistration) -> Token:
         """Put the right to exchange a registration token once, and return the token.
@@ -140,6 +149,17 @@ class Admissions:
             registered, actor, identifier=None, method="app", caller=caller, amr=methods
         )
         return self.begin(prepared)
+
+    def _draft(
+        self,
+        actor_type: ActorType,
+        actor: Any,
+        identifier: str | None,
+        auth_time: int,
+        amr: tuple[str, ...],
+    ) -> Draft:
+        extra = check_extra(self._own_claims(actor_type.name, actor))
+        return Draft(actor_type, actor, identifier, auth_time, amr, extra)
 
     def _announce(
         self, token: Token, method: str, new_device: bool | None, context: Context | None

@@ -122,14 +122,9 @@ class Credentials(Admissions):
             return self._refresh_registration(claims, caller)
         actor_type, held = self._live(claims)
         self._count(actor_type, claims)
-        draft = self._writer.draft(
-            actor_type,
-            _found(actor_type, claims),
-            identifier=None,
-            auth_time=claims.auth_time,
-            amr=claims.amr,
-        )
-        fresh = self._writer.write(draft, claims.sid)
+        actor = _found(actor_type, claims)
+        draft = self._draft(actor_type, actor, None, claims.auth_time, claims.amr)
+        fresh = draft.token(self._issuer, claims.sid)
         owner = owner_of(actor_type, claims.subject)
         new_device = self._sign_ins.is_new_device(owner, held, caller.context)
         self._announce(fresh, "refresh", new_device, caller.context)
