@@ -6,7 +6,7 @@ finders, a list in place of an actor) ends in an error and never in a sign-in.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from ..errors import ConfigError, InvalidData, NotFound
@@ -116,14 +116,10 @@ class ActorTypeSpec:
         """Return the type as an app's settings have it.
 
         :param special_use: as in :func:`~flask_otp_auth.core.identifiers.canonicaliser`.
-        :param moving: whether the windows of limits move (see :meth:`Settings.load`).
+        :param moving: whether the windows of limits move (see :meth:`Settings.overridden`).
         :raises ConfigError: if its own settings contradict the app's.
         """
-        own = replace(settings, **self.overrides)
-        if "ttl" in self.overrides:
-            own = own.fitted(self.overrides)
-        if faults := own.type_faults(moving):
-            raise ConfigError(*(f"actor type {self.name}: {fault}" for fault in faults))
+        own = settings.overridden(self.overrides, f"actor type {self.name}", moving)
         form = canonicaliser(self.identifier, own.phone_region, special_use=special_use)
         return ActorType(self.name, self.store, self.sign_up, form, own, self.identifier)
 

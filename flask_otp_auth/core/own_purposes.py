@@ -1,7 +1,7 @@
 """Purposes of an app's own: to prove an address, or to confirm one action."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigError, InvalidData
@@ -33,14 +33,12 @@ class OwnPurposeSpec:
     """A purpose as an app registers it.
 
     :ivar identifier: what the codes are sent to; ``None`` for whatever the text looks like.
-    :ivar ttl: seconds that a code lives; ``None`` for the app's setting.
     :ivar overrides: settings that differ from the app's, by field name.
     """
 
     name: str
     identifier: IdentifierSpec | None = None
-    ttl: int | None = None
-    overrides: Mapping[str, Any] | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -57,9 +55,8 @@ class OwnPurposeSpec:
         """
         check_name(name)
         canonicaliser(identifier)  # refuses what can't be one
-        return cls(
-            name, identifier, _checked_ttl(ttl, confirms_address_only), _checked_overrides(given)
-        )
+        own = _checked_ttl(ttl, confirms_address_only)
+        return cls(name, identifier, {**_checked_overrides(given), **own})
 
     def resolve(
         self, settings: Settings, *, special_use: Callable[[], bool], moving: bool
@@ -68,14 +65,8 @@ class OwnPurposeSpec:
 
         :raises ConfigError: if its own settings contradict the app's.
         """
-        given = dict(self.overrides or {})
-        if self.ttl is not None:
-            given["ttl"] = self.ttl
-        own = replace(settings, **given).fitted(given)
-        if faults := own.type_faults(moving):
-            raise ConfigError(*(f"purpose {self.name}: {fault}" for fault in faults))
-        form = self._form(own.phone_region, special_use)
-        return OwnPurpose(self.name, form, own)
+        own = settings.overridden(self.overrides, f"purpose {self.name}", moving)
+        return OwnPurpose(self.name, self._form(own.phone_region, special_use), own)
 
     def _form(self, region: str | None, special_use: Callable[[], bool]) -> Canonicaliser:
         if self.identifier is not None:
@@ -95,16 +86,15 @@ def _checked_overrides(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return overrides(given)
 
 
-def _checked_ttl(ttl: object, confirms_address_only: bool) -> int | None:
+def _checked_ttl(ttl: object, confirms_address_only: bool) -> dict[str, int]:
     if ttl is None:
-        return None
+        return {}
     longest = MAX_ADDRESS_TTL if confirms_address_only else MAX_TTL
     try:
-        checked: int = seconds(1, longest)(ttl)
+        return {"ttl": seconds(1, longest)(ttl)}
     except ValueError as error:
         hint = "" if confirms_address_only else "; with confirms_address_only=True up to a day"
         raise ConfigError(f"ttl= {error}{hint}") from None
-    return checked
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -27,7 +27,7 @@ class Registry(Generic[T]):
         are added later become visible.
     :param special_use: tells whether e-mail domains such as ``.test`` are taken; asked at each
         use, as ``app.testing`` may be set late.
-    :param moving: whether the windows of limits move (see :meth:`Settings.load`).
+    :param moving: whether the windows of limits move (see :meth:`Settings.overridden`).
     :raises ConfigError: with every contradiction between what is registered and the app's settings.
     """
 

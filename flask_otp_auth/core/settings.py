@@ -6,7 +6,7 @@ All faults are in one :class:`ConfigError`, so that a deployment is mended in on
 import difflib
 import re
 import reprlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -143,11 +143,10 @@ class Settings:
     )
 
     @classmethod
-    def load(cls, config: Mapping[str, Any], *, moving: bool = True, **defaults: Any) -> "Settings":
+    def load(cls, config: Mapping[str, Any], **defaults: Any) -> "Settings":
         """Read the settings from an app's configuration.
 
         :param config: the app's configuration.
-        :param moving: whether the limiter's windows move.
         :param defaults: values for settings that the configuration doesn't name.
         :raises ConfigError: with every fault there is.
         """
@@ -155,8 +154,8 @@ class Settings:
         good, faults = checked(given, PREFIX, {item.name: item for item in fields(cls)})
         if "OTP_AUTH" in config:  # FLASK_OTP_AUTH__TTL in the environment makes such a dict
             faults.append("OTP_AUTH is not a setting: write each by itself, such as OTP_AUTH_TTL")
-        settings = cls(**{**defaults, **good}).fitted(good)
-        faults += settings._contradictions(moving) if not faults else []
+        settings = cls(**{**defaults, **good})._fitted(good)
+        faults = faults or [*settings.type_faults(), *settings._app_faults()]
         if insecure := secret_faults(config):
             raise ConfigError(*faults, *insecure)
         keys = Keys.derive(secrets_of(config), settings.token_issuer)
@@ -165,7 +164,20 @@ class Settings:
             raise ConfigError(*faults)
         return settings
 
-    def fitted(self, given: Collection[str]) -> "Settings":
+    def overridden(self, given: Mapping[str, Any], whose: str, moving: bool) -> "Settings":
+        """Return the settings with those of one actor type or purpose in place.
+
+        :param given: what :func:`overrides` returned.
+        :param whose: what the faults begin with.
+        :param moving: whether the limiter's windows move.
+        :raises ConfigError: if they contradict each other.
+        """
+        own = replace(self, **given)._fitted(given)
+        if faults := own.type_faults(moving):
+            raise ConfigError(*(f"{whose}: {fault}" for fault in faults))
+        return own
+
+    def _fitted(self, given: Collection[str]) -> "Settings":
         """Return the settings with a resend interval of at most half the life of a code.
 
         :param given: names of the settings that somebody chose; a chosen interval is left as it is.
@@ -173,43 +185,29 @@ class Settings:
         interval = min(self.resend_interval, self.ttl // 2)
         return self if "resend_interval" in given else replace(self, resend_interval=interval)
 
-    def _contradictions(self, moving: bool) -> list[str]:
-        return [
-            *self.type_faults(moving),
-            *self._key_faults(),
-            *self._storage_faults(),
-            *self._link_faults(),
-        ]
-
-    def _key_faults(self) -> list[str]:
+    def _app_faults(self) -> Iterator[str]:
+        """Yield what contradicts itself among the settings that no actor type may override."""
+        others = sorted({key.algorithm for key in self.token_keys} - {self.token_algorithm})
         if (self.token_algorithm in SYMMETRIC) == bool(self.token_keys):
-            return [
+            yield (
                 "OTP_AUTH_TOKEN_KEYS goes with OTP_AUTH_TOKEN_ALGORITHM ES256, EdDSA or RS256, "
                 "which need it; HS256 takes its keys from SECRET_KEY"
-            ]
-        others = sorted({key.algorithm for key in self.token_keys} - {self.token_algorithm})
-        if not others:
-            return []
-        return [
-            f"OTP_AUTH_TOKEN_KEYS has keys for {', '.join(others)}, "
-            f"but OTP_AUTH_TOKEN_ALGORITHM is {self.token_algorithm}"
-        ]
-
-    def _storage_faults(self) -> list[str]:
-        if validators.scheme_of(self.storage_uri) != "memcached" or self.sign_ins_uri:
-            return []
-        return [
-            "OTP_AUTH_SIGN_INS_URI is needed with OTP_AUTH_STORAGE_URI memcached://: Memcached "
-            "forgets, and would sign people out; name a database or a Redis server there"
-        ]
-
-    def _link_faults(self) -> list[str]:
-        if not self.links or self.site_url:
-            return []
-        return [
-            "OTP_AUTH_LINKS needs OTP_AUTH_SITE_URL, such as https://shop.example: a link in a "
-            "message is never made from what a request says of its host"
-        ]
+            )
+        elif others:
+            yield (
+                f"OTP_AUTH_TOKEN_KEYS has keys for {', '.join(others)}, "
+                f"but OTP_AUTH_TOKEN_ALGORITHM is {self.token_algorithm}"
+            )
+        if validators.scheme_of(self.storage_uri) == "memcached" and not self.sign_ins_uri:
+            yield (
+                "OTP_AUTH_SIGN_INS_URI is needed with OTP_AUTH_STORAGE_URI memcached://: Memcached "
+                "forgets, and would sign people out; name a database or a Redis server there"
+            )
+        if self.links and not self.site_url:
+            yield (
+                "OTP_AUTH_LINKS needs OTP_AUTH_SITE_URL, such as https://shop.example: a link in a "
+                "message is never made from what a request says of its host"
+            )
 
     def type_faults(self, moving: bool = True) -> list[str]:
         """Return what contradicts itself among the settings that an actor type may override.

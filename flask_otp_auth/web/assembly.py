@@ -184,7 +184,7 @@ def _uniform(specs: Mapping[str, S], names: Collection[str]) -> Mapping[str, S]:
 
 
 def _left(spec: ActorTypeSpec | OwnPurposeSpec, names: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in (spec.overrides or {}).items() if name not in names}
+    return {name: value for name, value in spec.overrides.items() if name not in names}
 
 
 def _registries(
