@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from ..errors import ConfigError, InvalidData, NotFound
+from ..errors import ConfigError, NotFound
 from .identifiers import Canonicaliser, IdentifierSpec, canonicaliser
 from .registry import Registry
 from .settings import Settings, overrides
@@ -128,7 +128,7 @@ class ActorTypeSpec:
 class ActorType:
     """One actor type of one app.
 
-    :ivar canonicaliser: brings an identifier into its canonical form.
+    :ivar canonical: brings an identifier into its canonical form.
     :ivar settings: the app's settings with the type's own in place.
     :ivar identifier: what ``identifier=`` was.
     """
@@ -136,18 +136,9 @@ class ActorType:
     name: str
     store: ActorStore
     sign_up: SignUp
-    canonicaliser: Canonicaliser
+    canonical: Canonicaliser
     settings: Settings
     identifier: IdentifierSpec
-
-    def canonical(self, identifier: str) -> str:
-        """Return the identifier's canonical form.
-
-        :raises InvalidIdentifier: if it is not valid for this actor type.
-        """
-        if not isinstance(identifier, str):
-            raise InvalidData("identifier must be a string.")
-        return self.canonicaliser(identifier)
 
     def find_by_identifier(self, identifier: str) -> Any | None:
         """Return the active actor with that canonical identifier, or ``None``.

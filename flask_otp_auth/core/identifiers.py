@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError, InvalidIdentifier
+from ..errors import ConfigError, InvalidData, InvalidIdentifier
 from .bindings import INVISIBLE
 from .store_checks import is_async, refuse_awaitable
 from .validators import PHONE_EXTRA
@@ -80,6 +80,8 @@ def _form(
 
 
 def _canonical(form: Canonicaliser, text: str) -> str:
+    if not isinstance(text, str):
+        raise InvalidData("identifier must be a string.")
     try:
         identifier = form(trimmed(text))
     except ValueError:  # InvalidIdentifier is one, and what most parsers raise is another

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ConfigError, InvalidData
+from ..errors import ConfigError
 from .identifiers import Canonicaliser, IdentifierSpec, canonicaliser
 from .purposes import check_name
 from .registry import Registry
@@ -76,7 +76,7 @@ class OwnPurposeSpec:
             spec = "email" if "@" in text else "phone"
             return canonicaliser(spec, region, special_use=special_use)(text)
 
-        return either
+        return canonicaliser(either)
 
 
 def _checked_overrides(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -101,21 +101,13 @@ def _checked_ttl(ttl: object, confirms_address_only: bool) -> dict[str, int]:
 class OwnPurpose:
     """A purpose of one app.
 
+    :ivar canonical: brings an identifier into its canonical form.
     :ivar settings: the app's settings with the purpose's own in place.
     """
 
     name: str
-    canonicaliser: Canonicaliser
+    canonical: Canonicaliser
     settings: Settings
-
-    def canonical(self, identifier: str) -> str:
-        """Return the identifier's canonical form.
-
-        :raises InvalidIdentifier: if it is not valid for this purpose.
-        """
-        if not isinstance(identifier, str):
-            raise InvalidData("identifier must be a string.")
-        return self.canonicaliser(identifier)
 
 
 class OwnPurposeRegistry(Registry[OwnPurpose]):
