@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from . import codes
 from .crypto import Keys, hmac_hex, length_prefixed
 from .scopes import Scope
-from .validators import items
+from .validators import items, numbered
 
 #: Days that a line is good for at most.
 MOST_DAYS = 90
@@ -132,12 +132,7 @@ def lines(value: object) -> tuple[IdentityLine, ...]:
     found = items(value)
     if found is None:
         raise ValueError("must be a list of lines that `flask otp test-identity` has printed")
-    parsed, faults = [], []
-    for number, text in enumerate(found, 1):
-        try:
-            parsed.append(IdentityLine.parse(text))
-        except ValueError as error:
-            faults.append(f"number {number} {error}")
+    parsed, faults = numbered(IdentityLine.parse, found)
     if faults:
         raise ValueError(f"must be lines of test identities: {', '.join(faults)}")
     return tuple(parsed)

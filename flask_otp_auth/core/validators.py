@@ -5,9 +5,9 @@ What comes from the environment is a text: numbers, booleans and lists may be wr
 
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, TypeVar
 
 from limits import RateLimitItem, parse_many
 
@@ -40,19 +40,10 @@ LINES = ("mobile", "fixed", "personal", "voip")
 Limit = tuple[RateLimitItem, ...]
 Check = Callable[[Any], Any]
 DAY = 86_400
+T = TypeVar("T")
 
 #: Retries of one delivery at most.
 MOST_RETRIES = 10
-
-#: Scheme, host, port and path. A host of other letters is written as its A-labels.
-_SITE_URL = re.compile(
-    r"https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*"
-)
-#: A path of Werkzeug's routes: a variable part such as <lang> may hold anything but angle brackets.
-_PREFIX = re.compile(r"(/([^\s/?#<>]|<[^<>]+>)+)+")
-_PLACE = re.compile(r"/|/[!-.0-\[\]-~][!-\[\]-~]*|[A-Za-z_][A-Za-z0-9_.-]*")
-#: Not the names of Flask's own commands, which would come first.
-_COMMAND = re.compile(r"(?!(run|shell|routes)$)[a-z][a-z0-9-]*")
 
 #: Keys of the session that say who is signed in, or that a caller must not choose for somebody
 #: else: carried over a sign-in, they would allow session fixation (OWASP ASVS 5.0, 7.2.4).
@@ -61,38 +52,65 @@ _NEVER_KEPT = frozenset({"otp_auth", "_user_id", "_id", "_fresh", "_remember", "
 
 def whole(low: int, high: int) -> Check:
     """Return the check for a whole number."""
-
-    def check(value: object) -> int:
-        number = _parsed(value)
-        if not _is_whole(number, low, high):
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return cast(int, number)
-
-    return check
+    return _between(low, high, _parsed, f"must be a whole number from {low} to {high}")
 
 
 def seconds(low: int, high: int) -> Check:
     """Return the check for a duration."""
+    fault = f"must be {low} to {high} whole seconds, as a number or a timedelta"
+    return _between(low, high, _in_seconds, fault)
 
-    def check(value: object) -> int:
-        number = _in_seconds(value)
+
+def _between(low: int, high: int, read: Check, fault: str) -> Check:
+    def check(value: object) -> Any:
+        number = read(value)
         if not _is_whole(number, low, high):
-            raise ValueError(f"must be {low} to {high} whole seconds, as a number or a timedelta")
-        return cast(int, number)
+            raise ValueError(fault)
+        return number
 
     return check
+
+
+def matching(pattern: str, fault: str) -> Check:
+    """Return the check for a text of a form."""
+    form = re.compile(pattern, re.DOTALL)
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or not form.fullmatch(value):
+            raise ValueError(fault)
+        return value
+
+    return check
+
+
+def choice(*allowed: str) -> Check:
+    """Return the check for one of a few words."""
+    return matching("|".join(allowed), f"must be one of {', '.join(allowed)}")
+
+
+def optional(check: Check) -> Check:
+    """Return a check that lets ``None`` through."""
+    return lambda value: None if value is None else check(value)
+
+
+def numbered(parse: Callable[[Any], T], found: Iterable[Any]) -> tuple[list[T], list[str]]:
+    """Return what items are, and what is wrong with those that are not, by their number."""
+    good, faults = [], []
+    for number, item in enumerate(found, 1):
+        try:
+            good.append(parse(item))
+        except ValueError as error:
+            faults.append(f"number {number} {error}")
+    return good, faults
 
 
 def retries(value: object) -> tuple[int, ...]:
     """Check the delays before each retry."""
     fault = f"must be a list of at most {MOST_RETRIES} delays of 1 to 600 whole seconds each"
-    found = items(value)
-    if found is None or len(found) > MOST_RETRIES:
+    found = _listed(value, lambda delay: _is_whole(_in_seconds(delay), 1, 600), fault)
+    if len(found) > MOST_RETRIES:
         raise ValueError(fault)
-    delays = tuple(map(_in_seconds, found))
-    if not all(_is_whole(delay, 1, 600) for delay in delays):
-        raise ValueError(fault)
-    return cast(tuple[int, ...], delays)
+    return tuple(map(_in_seconds, found))
 
 
 def limit(value: object) -> Limit:
@@ -126,56 +144,10 @@ def flag(value: object) -> bool:
     return parsed
 
 
-def choice(*allowed: str) -> Check:
-    """Return the check for one of a few words."""
-
-    def check(value: object) -> str:
-        if not isinstance(value, str) or value not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return value
-
-    return check
-
-
-def url_prefix(value: object) -> str:
-    """Check the path that the blueprint is mounted at."""
-    if not isinstance(value, str) or not _PREFIX.fullmatch(value):
-        raise ValueError('must be a path such as "/auth", without a slash at its end')
-    return value
-
-
 def text(value: object) -> str:
     """Check a name that people read, in one line."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise ValueError("must be a text of one line (in the environment, a number in quotes)")
-    return value
-
-
-def site_url(value: object) -> str | None:
-    """Check where people find the site; ``None`` is nowhere."""
-    if value is None:
-        return None
-    if not isinstance(value, str) or not _SITE_URL.fullmatch(value):
-        raise ValueError(
-            'must be a URL such as "https://shop.example" or "https://example.org/shop", without '
-            "a slash at its end"
-        )
-    return value
-
-
-def place(value: object) -> str:
-    """Check a path of the site, or the name of an endpoint."""
-    if not isinstance(value, str) or not _PLACE.fullmatch(value):
-        raise ValueError('must be a path such as "/account", or an endpoint such as "shop.account"')
-    return value
-
-
-def command(value: object) -> str | None:
-    """Check the name of a group of commands; ``None`` is no commands."""
-    if value is None:
-        return None
-    if not isinstance(value, str) or not _COMMAND.fullmatch(value):
-        raise ValueError('must be a name such as "otp", and none of Flask\'s own commands')
     return value
 
 
@@ -184,28 +156,13 @@ def scheme_of(uri: str) -> str:
     return uri.partition("://")[0]
 
 
-def storage_uri(value: object) -> str:
-    """Check the scheme of a storage URI."""
-    if not isinstance(value, str) or "://" not in value or scheme_of(value) not in SCHEMES:
-        raise ValueError(f"must be a URI with one of the schemes {', '.join(SCHEMES)}")
-    return value
-
-
-def sign_ins_uri(value: object) -> str | None:
-    """Check where sign-ins are kept; ``None`` is where codes are."""
-    if value is None:
-        return None
-    uri = storage_uri(value)
+@optional
+def sign_ins_uri(value: object) -> str:
+    """Check where sign-ins are kept."""
+    uri: str = storage_uri(value)
     if scheme_of(uri) == "memcached":
         raise ValueError("must not be a memcached:// URI: Memcached forgets, and would sign out")
     return uri
-
-
-def issuer(value: object) -> str:
-    """Check the ``iss`` of tokens."""
-    if not isinstance(value, str) or not value:
-        raise ValueError("must be a text that names this app (from the environment, no number)")
-    return value
 
 
 def keys(value: object) -> tuple[SigningKey, ...]:
@@ -215,12 +172,7 @@ def keys(value: object) -> tuple[SigningKey, ...]:
     pems = [found] if isinstance(found, str) and "-----BEGIN" in found else items(found)
     if pems is None or not all(isinstance(pem, str) for pem in pems):
         raise ValueError("must be a list of keys as PEM texts, the newest last")
-    keys, faults = [], []
-    for number, pem in enumerate(pems, 1):
-        try:
-            keys.append(asymmetric_key(pem))
-        except ValueError as error:
-            faults.append(f"number {number} {error}")
+    keys, faults = numbered(asymmetric_key, pems)
     if not faults and keys and keys[-1].signing is None:
         faults.append("the newest signs, so it can't be a public key")
     if faults:
@@ -228,41 +180,45 @@ def keys(value: object) -> tuple[SigningKey, ...]:
     return tuple(keys)
 
 
-def region(value: object) -> str | None:
-    """Check a country; ``None`` is none."""
-    if value is None:
-        return None
+@optional
+def region(value: object) -> object:
+    """Check a country."""
     if not _is_region(value):
         raise ValueError('must be a country as ISO 3166 has it, such as "DE" ("GB", not "UK")')
-    return cast(str, value)
+    return value
 
 
 def regions(value: object) -> tuple[str, ...]:
     """Check a list of countries."""
-    found = items(value)
-    if found is None or not all(map(_is_region, found)):
-        raise ValueError(
-            'must be a list of countries as ISO 3166 has them, such as ["DE", "GB"] (not "UK")'
-        )
-    return tuple(found)
+    return _listed(
+        value,
+        _is_region,
+        'must be a list of countries as ISO 3166 has them, such as ["DE", "GB"] (not "UK")',
+    )
 
 
 def lines(value: object) -> tuple[str, ...]:
     """Check a list of kinds of telephone lines."""
-    found = items(value)
-    if not found or not all(line in LINES for line in found):
-        raise ValueError(f"must be a list of one or more of {', '.join(LINES)}")
-    return tuple(found)
+    fault = f"must be a list of one or more of {', '.join(LINES)}"
+    found = _listed(value, lambda line: line in LINES, fault)
+    if not found:
+        raise ValueError(fault)
+    return found
 
 
 def session_keys(value: object) -> tuple[str, ...]:
     """Check the names of what a sign-in keeps of a session."""
-    found = items(value)
-    if found is None or not all(isinstance(name, str) and name for name in found):
-        raise ValueError('must be a list of keys of the session, such as ["basket"]')
-    never = sorted(_NEVER_KEPT.intersection(found))
-    if never:
+    fault = 'must be a list of keys of the session, such as ["basket"]'
+    names = _listed(value, lambda name: isinstance(name, str) and name != "", fault)
+    if never := sorted(_NEVER_KEPT.intersection(names)):
         raise ValueError(f"must not have {', '.join(never)}: that would allow session fixation")
+    return names
+
+
+def _listed(value: object, is_good: Callable[[Any], bool], fault: str) -> tuple[Any, ...]:
+    found = items(value)
+    if found is None or not all(map(is_good, found)):
+        raise ValueError(fault)
     return tuple(found)
 
 
@@ -282,7 +238,7 @@ def items(value: object) -> Collection[Any] | None:
     return found if isinstance(found, (list, tuple, set, frozenset)) else None
 
 
-def _in_seconds(value: object) -> object:
+def _in_seconds(value: object) -> Any:
     number = value.total_seconds() if isinstance(value, timedelta) else _parsed(value)
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
@@ -297,3 +253,34 @@ def _is_region(value: object) -> bool:
     except ImportError:
         raise ValueError(PHONE_EXTRA) from None
     return isinstance(value, str) and value in REGIONS
+
+
+storage_uri = matching(
+    rf"({'|'.join(map(re.escape, SCHEMES))})://.*",
+    f"must be a URI with one of the schemes {', '.join(SCHEMES)}",
+)
+#: A path of Werkzeug's routes: a variable part such as <lang> may hold anything but angle brackets.
+url_prefix = matching(
+    r"(/([^\s/?#<>]|<[^<>]+>)+)+", 'must be a path such as "/auth", without a slash at its end'
+)
+#: Scheme, host, port and path. A host of other letters is written as its A-labels.
+site_url = optional(
+    matching(
+        r"https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*",
+        'must be a URL such as "https://shop.example" or "https://example.org/shop", without a '
+        "slash at its end",
+    )
+)
+#: A path of the site, or the name of an endpoint.
+place = matching(
+    r"/|/[!-.0-\[\]-~][!-\[\]-~]*|[A-Za-z_][A-Za-z0-9_.-]*",
+    'must be a path such as "/account", or an endpoint such as "shop.account"',
+)
+#: Not the names of Flask's own commands, which would come first.
+command = optional(
+    matching(
+        r"(?!(run|shell|routes)$)[a-z][a-z0-9-]*",
+        'must be a name such as "otp", and none of Flask\'s own commands',
+    )
+)
+issuer = matching(".+", "must be a text that names this app (from the environment, no number)")
