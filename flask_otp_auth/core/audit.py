@@ -8,6 +8,7 @@ log can't tell whose they are.
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from blinker import NamedSignal
@@ -32,21 +33,21 @@ _LOGGED_FIELDS = (
 )
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class Audit:
     """Writes a line for each signal, then sends it on.
 
-    :param emit: sends signals to their handlers.
-    :param hasher: hides the identifiers.
+    :ivar emit: sends signals to their handlers.
+    :ivar hasher: hides the identifiers.
     """
 
-    def __init__(self, emit: Emit, hasher: KeyHasher) -> None:
-        self._emit = emit
-        self._hasher = hasher
+    emit: Emit
+    hasher: KeyHasher
 
     def __call__(self, signal: NamedSignal, **arguments: object) -> None:
         """Log ``signal`` and send it."""
         self.write(signal, arguments)
-        self._emit(signal, **arguments)
+        self.emit(signal, **arguments)
 
     def write(self, signal: NamedSignal, arguments: Mapping[str, Any]) -> None:
         """Log ``signal`` alone, for what sends it in another way."""
@@ -65,7 +66,7 @@ class Audit:
         if identifier is not None:
             # A purpose of the app's own has no actor type.
             actor_type = arguments.get("actor_type") or ""
-            line["identifier"] = audit_ids(self._hasher, actor_type, identifier)[0]
+            line["identifier"] = audit_ids(self.hasher, actor_type, identifier)[0]
         return line
 
 

@@ -42,29 +42,20 @@ class Issued:
         return asdict(self)
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class Asker:
     """Takes the requests for codes of one app.
 
-    :param gates: the app's own; may grow.
+    :ivar gates: the app's own; may grow.
     """
 
-    def __init__(
-        self,
-        lanes: Lanes,
-        challenges: Challenges,
-        budgets: Budgets,
-        outbox: Outbox,
-        emit: Emit,
-        gates: Sequence[Gate],
-        fixed_codes: FixedCodes,
-    ) -> None:
-        self._lanes = lanes
-        self._challenges = challenges
-        self._budgets = budgets
-        self._outbox = outbox
-        self._emit = emit
-        self._gates = gates
-        self._fixed_codes = fixed_codes
+    lanes: Lanes
+    challenges: Challenges
+    budgets: Budgets
+    outbox: Outbox
+    emit: Emit
+    gates: Sequence[Gate]
+    fixed_codes: FixedCodes
 
     def admit(self, scope: Scope, settings: Settings, caller: Caller) -> None:
         """Count a request against its address, then ask the app's gates.
@@ -76,11 +67,11 @@ class Asker:
         if not caller.buckets:  # a script, without a request
             return
         budgets = address_budgets(settings.ip_generate_limits, "generate", caller.buckets)
-        refused = self._budgets.take(*budgets).refused
+        refused = self.budgets.take(*budgets).refused
         if refused is not None:
-            self._emit(signals.rate_limited, endpoint=caller.endpoint, address=caller.address)
-            raise RateLimited(retry_after=self._budgets.retry_after(refused))
-        for gate in self._gates:
+            self.emit(signals.rate_limited, endpoint=caller.endpoint, address=caller.address)
+            raise RateLimited(retry_after=self.budgets.retry_after(refused))
+        for gate in self.gates:
             gate(
                 Asked(
                     actor_type=scope.actor_type or None,
@@ -111,20 +102,20 @@ class Asker:
         :raises RateLimited: with plain answers, if no code is due yet.
         :raises Unavailable: if store, limiter or delivery can't take it.
         """
-        self._outbox.reserve()
+        self.outbox.reserve()
         try:
             job = self._job(scope, settings, caller, step_up, link_to)
         except BaseException:
-            self._outbox.release()
+            self.outbox.release()
             raise
-        if self._fixed_codes.has(scope):
-            self._outbox.release()
+        if self.fixed_codes.has(scope):
+            self.outbox.release()
         else:
-            self._outbox.submit(job)
+            self.outbox.submit(job)
         if refusal is not None:
             raise refusal
         if job.suppressed and not settings.always_return_success:
-            raise RateLimited(retry_after=self._lanes.seconds_until_turn(scope))
+            raise RateLimited(retry_after=self.lanes.seconds_until_turn(scope))
         return Issued(job.challenge, settings.ttl, settings.resend_interval)
 
     def _job(
@@ -137,7 +128,7 @@ class Asker:
     ) -> SendJob:
         turn, suppressed = Turn(long=False), None
         try:
-            turn = self._lanes.take_turn(scope, settings)
+            turn = self.lanes.take_turn(scope, settings)
         except Suppressed as stop:
             suppressed = stop.reason
         now = time.time()
@@ -146,7 +137,7 @@ class Asker:
             long=turn.long,
             asked_at=now,
             expires_at=now + codes.life(settings.ttl, long=turn.long),
-            challenge=self._challenges.new(scope, settings.ttl),
+            challenge=self.challenges.new(scope, settings.ttl),
             context=caller.context,
             suppressed=suppressed,
             attacked=turn.attacked,

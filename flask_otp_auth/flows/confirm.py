@@ -32,13 +32,13 @@ class Proof:
     at: datetime
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class Confirmations:
     """Sends and checks the codes of an app's own purposes."""
 
-    def __init__(self, purposes: OwnPurposeRegistry, asker: Asker, guesser: Guesser) -> None:
-        self._purposes = purposes
-        self._asker = asker
-        self._guesser = guesser
+    purposes: OwnPurposeRegistry
+    asker: Asker
+    guesser: Guesser
 
     def send(
         self,
@@ -67,11 +67,11 @@ class Confirmations:
         scope, settings = self._scope(name, identifier, subject, binds)
         if step_up and settings.ttl > MAX_TTL:
             raise ConfigError(f"purpose {name} confirms addresses only, and no action")
-        self._asker.admit(scope, settings, caller)
+        self.asker.admit(scope, settings, caller)
         refusal = None
         if not settings.always_return_success and line_refusal(scope.identifier, settings):
             refusal = InvalidIdentifier
-        return self._asker.ask(scope, settings, caller, refusal=refusal, step_up=step_up)
+        return self.asker.ask(scope, settings, caller, refusal=refusal, step_up=step_up)
 
     def verify(
         self,
@@ -92,9 +92,9 @@ class Confirmations:
         :raises InvalidOTP: if the code is not accepted, for whatever reason.
         """
         scope, settings = self._scope(name, identifier, subject, binds)
-        with self._guesser.rejecting(scope):
-            match = self._guesser.guess((scope,), settings, otp, challenge, caller)
-            self._guesser.use(scope, settings, match)
+        with self.guesser.rejecting(scope):
+            match = self.guesser.guess((scope,), settings, otp, challenge, caller)
+            self.guesser.use(scope, settings, match)
         return Proof(scope.identifier, *read_binding(scope.bound), datetime.now(UTC))
 
     def _scope(
@@ -104,6 +104,6 @@ class Confirmations:
         subject: str | None,
         binds: Mapping[str, Any] | None,
     ) -> tuple[Scope, Settings]:
-        purpose = self._purposes.get(name)
+        purpose = self.purposes.get(name)
         bound = canonical_binding(subject, binds)
         return Scope("", name, purpose.canonical(identifier), bound), purpose.settings

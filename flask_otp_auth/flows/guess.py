@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from .. import signals
 from ..core import codes
@@ -27,26 +28,17 @@ def guess_budget(scope: Scope, settings: Settings) -> Budget:
     return Budget(settings.verify_limits, ("verify", *scope.owner))
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class Guesser:
     """Takes the guesses at the codes of one app."""
 
-    def __init__(
-        self,
-        lanes: Lanes,
-        live_codes: LiveCodes,
-        fixed_codes: FixedCodes,
-        challenges: Challenges,
-        budgets: Budgets,
-        breaker: Breaker,
-        emit: Emit,
-    ) -> None:
-        self._lanes = lanes
-        self._live_codes = live_codes
-        self._fixed_codes = fixed_codes
-        self._challenges = challenges
-        self._budgets = budgets
-        self._breaker = breaker
-        self._emit = emit
+    lanes: Lanes
+    live_codes: LiveCodes
+    fixed_codes: FixedCodes
+    challenges: Challenges
+    budgets: Budgets
+    breaker: Breaker
+    emit: Emit
 
     @contextmanager
     def rejecting(self, scope: Scope) -> Iterator[None]:
@@ -57,7 +49,7 @@ class Guesser:
         try:
             yield
         except Rejected as rejected:
-            self._emit(signals.otp_rejected, **scope.facts(), reason=rejected.reason)
+            self.emit(signals.otp_rejected, **scope.facts(), reason=rejected.reason)
             raise InvalidOTP from None
 
     def guess(
@@ -108,7 +100,7 @@ class Guesser:
         self._count(settings, caller)
         if not self._answerable(challenge, (scope,)):
             raise Rejected("challenge")
-        return self._live_codes.match_link(scope, token)
+        return self.live_codes.match_link(scope, token)
 
     def use(self, scope: Scope, settings: Settings, match: Match) -> None:
         """Use up a code that was right.
@@ -118,14 +110,14 @@ class Guesser:
         """
         if match.is_fixed:
             facts = {"actor_type": scope.actor_type, "identifier": scope.identifier}
-            self._emit(signals.test_identity_used, **facts)
-        elif not self._live_codes.use(match, settings):
+            self.emit(signals.test_identity_used, **facts)
+        elif not self.live_codes.use(match, settings):
             raise Rejected("unknown")
-        self._emit(signals.otp_verified, **scope.facts())
+        self.emit(signals.otp_verified, **scope.facts())
 
     def _answerable(self, challenge: str, scopes: Sequence[Scope]) -> list[Scope]:
         """Return the scopes that a caller may answer with this challenge."""
-        return [scope for scope in scopes if self._challenges.fitting(challenge, _asked_as(scope))]
+        return [scope for scope in scopes if self.challenges.fitting(challenge, _asked_as(scope))]
 
     def _count(self, settings: Settings, caller: Caller, *more: Budget) -> Taken:
         """Count against the caller's address, and then against ``more``.
@@ -136,10 +128,10 @@ class Guesser:
         addresses = address_budgets(settings.ip_verify_limits, "verify", caller.buckets)
         if not addresses and not more:
             return Taken()
-        taken = self._budgets.take(*addresses, *more)
+        taken = self.budgets.take(*addresses, *more)
         if taken.refused in addresses:
-            self._emit(signals.rate_limited, endpoint=caller.endpoint, address=caller.address)
-            raise RateLimited(retry_after=self._budgets.retry_after(taken.refused))
+            self.emit(signals.rate_limited, endpoint=caller.endpoint, address=caller.address)
+            raise RateLimited(retry_after=self.budgets.retry_after(taken.refused))
         return taken
 
     def _count_short(self, scope: Scope, settings: Settings, caller: Caller) -> None:
@@ -149,27 +141,27 @@ class Guesser:
         """
         taken = self._count(settings, caller, guess_budget(scope, settings))
         used_up = taken.refused is not None or taken.used_up
-        if used_up and self._lanes.mark_attacked_by_guesses(scope, settings):
-            self._emit(signals.identifier_attacked, **scope.facts(), limit="guesses")
+        if used_up and self.lanes.mark_attacked_by_guesses(scope, settings):
+            self.emit(signals.identifier_attacked, **scope.facts(), limit="guesses")
         if taken.refused is not None:
             raise Rejected("budget")
 
     def _compare_long(self, scopes: Sequence[Scope], counted: Scope, code: str) -> Match:
         try:
-            return self._live_codes.match(scopes, code, long=True)
+            return self.live_codes.match(scopes, code, long=True)
         except Rejected:
             # After the codes that were sent, as a grace holds the same code and goes before it.
-            if counted not in scopes or not self._fixed_codes.fits(counted, code):
+            if counted not in scopes or not self.fixed_codes.fits(counted, code):
                 raise
         return Match.fixed(counted)
 
     def _compare_short(self, scopes: Sequence[Scope], settings: Settings, code: str) -> Match:
         try:
-            return self._live_codes.match(scopes, code, long=False)
+            return self.live_codes.match(scopes, code, long=False)
         except Rejected as rejected:
             live = not isinstance(rejected, NothingLive)
             limit = settings.global_failure_limit
-            self._breaker.count_failure(scopes[-1].owner[0], limit, live=live)
+            self.breaker.count_failure(scopes[-1].owner[0], limit, live=live)
             raise
 
 

@@ -1,5 +1,7 @@
 """From an identifier to a job that sends a code: generate, pre-register, start."""
 
+from dataclasses import dataclass
+
 from ..core.actors import ActorRegistry, ActorType
 from ..core.context import Caller
 from ..core.purposes import LOGIN, REGISTRATION, Purpose
@@ -19,12 +21,12 @@ _PLAIN_ERRORS: dict[str | None, type[RequestError] | None] = {
 }
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class CodeIssuer:
     """Takes the requests for codes to sign in and to register with."""
 
-    def __init__(self, actors: ActorRegistry, asker: Asker) -> None:
-        self._actors = actors
-        self._asker = asker
+    actors: ActorRegistry
+    asker: Asker
 
     def generate(
         self, actor_type: str, identifier: str, caller: Caller, *, link_to: str | None = None
@@ -41,7 +43,7 @@ class CodeIssuer:
         :raises Refused: if a gate of the app's own refuses.
         :raises Unavailable: if store, limiter or delivery can't take it.
         """
-        return self._ask(LOGIN, self._actors.get(actor_type), identifier, caller, link_to)
+        return self._ask(LOGIN, self.actors.get(actor_type), identifier, caller, link_to)
 
     def pre_register(
         self, actor_type: str, identifier: str, caller: Caller, *, link_to: str | None = None
@@ -52,7 +54,7 @@ class CodeIssuer:
 
         :raises DuplicateError: with plain answers, if the identifier has an actor.
         """
-        return self._ask(REGISTRATION, self._actors.get(actor_type), identifier, caller, link_to)
+        return self._ask(REGISTRATION, self.actors.get(actor_type), identifier, caller, link_to)
 
     def start(
         self, actor_type: str, identifier: str, caller: Caller, *, link_to: str | None = None
@@ -61,7 +63,7 @@ class CodeIssuer:
 
         Arguments and errors are those of :meth:`generate`.
         """
-        registered = self._actors.get(actor_type)
+        registered = self.actors.get(actor_type)
         return self._ask(door_of(registered), registered, identifier, caller, link_to)
 
     def _ask(
@@ -74,8 +76,8 @@ class CodeIssuer:
     ) -> Issued:
         settings = actor_type.settings
         scope = Scope(actor_type.name, purpose.name, actor_type.canonical(identifier))
-        self._asker.admit(scope, settings, caller)
+        self.asker.admit(scope, settings, caller)
         refusal = None
         if not settings.always_return_success:
             refusal = _PLAIN_ERRORS[look_up(purpose, actor_type, scope.identifier).reason]
-        return self._asker.ask(scope, settings, caller, refusal=refusal, link_to=link_to)
+        return self.asker.ask(scope, settings, caller, refusal=refusal, link_to=link_to)

@@ -4,7 +4,7 @@ A guess is counted before anything is compared. The order of a right one: the ac
 and claims are made ready, then the code is used; whatever raises before uses up nothing.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core import codes
@@ -20,20 +20,14 @@ from .guess import Guesser
 from .recipients import door_of
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class CodeRedeemer:
     """Takes the answers with codes of one app."""
 
-    def __init__(
-        self,
-        actors: ActorRegistry,
-        guesser: Guesser,
-        live_codes: LiveCodes,
-        credentials: Credentials,
-    ) -> None:
-        self._actors = actors
-        self._guesser = guesser
-        self._live_codes = live_codes
-        self._credentials = credentials
+    actors: ActorRegistry
+    guesser: Guesser
+    live_codes: LiveCodes
+    credentials: Credentials
 
     def verify(
         self, actor_type: str, identifier: str, otp: str, challenge: str | None, caller: Caller
@@ -47,7 +41,7 @@ class CodeRedeemer:
         :raises RateLimited: if the caller's address has used up its limit.
         :raises Unavailable: if the store or the limiter can't be reached.
         """
-        return self._redeem(LOGIN, self._actors.get(actor_type), identifier, otp, challenge, caller)
+        return self._redeem(LOGIN, self.actors.get(actor_type), identifier, otp, challenge, caller)
 
     def register(
         self, actor_type: str, identifier: str, otp: str, challenge: str | None, caller: Caller
@@ -59,7 +53,7 @@ class CodeRedeemer:
 
         :raises DuplicateError: if the code is right but the identifier has an actor.
         """
-        registered = self._actors.get(actor_type)
+        registered = self.actors.get(actor_type)
         return self._redeem(REGISTRATION, registered, identifier, otp, challenge, caller)
 
     def authenticate(
@@ -72,7 +66,7 @@ class CodeRedeemer:
         :raises ActorNotCreated: if the code is in its grace but there is no actor yet; the
             grace stays.
         """
-        registered = self._actors.get(actor_type)
+        registered = self.actors.get(actor_type)
         return self._redeem(LOGIN, registered, identifier, otp, challenge, caller, or_grace=True)
 
     def finish(
@@ -83,7 +77,7 @@ class CodeRedeemer:
 
         Arguments and errors are those of :meth:`authenticate`.
         """
-        registered = self._actors.get(actor_type)
+        registered = self.actors.get(actor_type)
         door = door_of(registered)
         return self._redeem(
             door, registered, identifier, otp, challenge, caller, or_grace=door is DOOR
@@ -103,9 +97,9 @@ class CodeRedeemer:
         :raises InvalidData: if an argument is not what it must be.
         :raises Unavailable: if the store can't be reached.
         """
-        registered = self._actors.get(actor_type)
+        registered = self.actors.get(actor_type)
         try:
-            self._live_codes.match_link(_scope(registered, identifier, purpose), token)
+            self.live_codes.match_link(_scope(registered, identifier, purpose), token)
         except Rejected:
             return False
         return True
@@ -130,10 +124,10 @@ class CodeRedeemer:
         :param challenge: what the caller was answered when it asked; always needed.
         :param purpose: what the code was asked for; by default that of ``start``.
         """
-        registered = self._actors.get(actor_type)
+        registered = self.actors.get(actor_type)
         scope = _scope(registered, identifier, purpose)
-        with self._guesser.rejecting(scope):
-            match = self._guesser.follow(scope, registered.settings, token, challenge, caller)
+        with self.guesser.rejecting(scope):
+            match = self.guesser.follow(scope, registered.settings, token, challenge, caller)
             return self._admit(registered, scope, match, None, caller)
 
     def answer_any(
@@ -147,15 +141,15 @@ class CodeRedeemer:
 
         Errors are those of :meth:`register` and :meth:`authenticate`.
         """
-        registered = self._actors.get(actor_type)
+        registered = self.actors.get(actor_type)
         settings = replace(registered.settings, require_challenge=False)
         canonical = registered.canonical(identifier)
         scopes = [Scope(registered.name, name, canonical) for name in (GRACE, *PURPOSES)]
-        with self._guesser.rejecting(scopes[-1]):
-            match = self._guesser.guess(scopes, settings, otp, None, caller)
+        with self.guesser.rejecting(scopes[-1]):
+            match = self.guesser.guess(scopes, settings, otp, None, caller)
             scope = match.code.scope
             if not admit:
-                self._guesser.use(scope, settings, match)
+                self.guesser.use(scope, settings, match)
                 return scope.purpose, None
             return scope.purpose, self._admit(registered, scope, match, otp, caller)
 
@@ -176,8 +170,8 @@ class CodeRedeemer:
         """
         scope = Scope(actor_type.name, purpose.name, actor_type.canonical(identifier))
         scopes = (_grace(scope), scope) if or_grace else (scope,)
-        with self._guesser.rejecting(scope):
-            match = self._guesser.guess(scopes, actor_type.settings, otp, challenge, caller)
+        with self.guesser.rejecting(scope):
+            match = self.guesser.guess(scopes, actor_type.settings, otp, challenge, caller)
             return self._admit(actor_type, scope, match, otp, caller)
 
     def _admit(
@@ -198,7 +192,7 @@ class CodeRedeemer:
                 raise Rejected("unknown")  # not any more
             return self._register(actor_type, scope, match, otp)
         if purpose.to_member is None:
-            self._guesser.use(scope, actor_type.settings, match)
+            self.guesser.use(scope, actor_type.settings, match)
             raise DuplicateError
         if not actor_type.is_active(owner):
             raise Rejected("unknown")  # deactivated since the code was sent
@@ -214,26 +208,26 @@ class CodeRedeemer:
         caller: Caller,
         method: str,
     ) -> Token:
-        prepared = self._credentials.prepare(
+        prepared = self.credentials.prepare(
             actor_type, actor, identifier=scope.identifier, method=method, caller=caller
         )
-        self._guesser.use(scope, actor_type.settings, match)
-        return self._credentials.begin(prepared)
+        self.guesser.use(scope, actor_type.settings, match)
+        return self.credentials.begin(prepared)
 
     def _register(
         self, actor_type: ActorType, scope: Scope, match: Match, otp: str | None
     ) -> Token:
-        prepared = self._credentials.prepare_registration(actor_type, scope.identifier)
-        self._guesser.use(scope, actor_type.settings, match)
+        prepared = self.credentials.prepare_registration(actor_type, scope.identifier)
+        self.guesser.use(scope, actor_type.settings, match)
         if otp is not None:
-            self._live_codes.put(
+            self.live_codes.put(
                 _grace(scope),
                 codes.normalise(otp) or "",
                 long=match.long,
                 ttl=actor_type.settings.grace_ttl,
                 alone=True,
             )
-        return self._credentials.begin_registration(prepared)
+        return self.credentials.begin_registration(prepared)
 
 
 def _scope(actor_type: ActorType, identifier: str, purpose: str | None) -> Scope:

@@ -1,6 +1,7 @@
 """From a job to a message: the actor is looked up, the code drawn and stored."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,26 +38,17 @@ def mailbox_budget(identifier: str) -> Budget:
     return Budget(DESTINATION_LIMIT, ("destination", destination(identifier)))
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class CodeSender:
     """Makes the messages of one app, after the answers."""
 
-    def __init__(
-        self,
-        actors: ActorRegistry,
-        own_purposes: OwnPurposeRegistry,
-        lanes: Lanes,
-        live_codes: LiveCodes,
-        budgets: Budgets,
-        breaker: Breaker,
-        emit: Emit,
-    ) -> None:
-        self._actors = actors
-        self._own_purposes = own_purposes
-        self._lanes = lanes
-        self._live_codes = live_codes
-        self._budgets = budgets
-        self._breaker = breaker
-        self._emit = emit
+    actors: ActorRegistry
+    own_purposes: OwnPurposeRegistry
+    lanes: Lanes
+    live_codes: LiveCodes
+    budgets: Budgets
+    breaker: Breaker
+    emit: Emit
 
     def prepare(self, job: SendJob) -> Outgoing:
         """Look the actor up, draw and store a code, and return its message.
@@ -70,20 +62,20 @@ class CodeSender:
             raise Suppressed(job.suppressed)
         scope = job.scope
         settings = self.settings_of(scope)
-        if job.attacked and self._lanes.mark_attacked_by_sends(scope, settings):
-            self._emit(signals.identifier_attacked, **scope.facts(), limit=job.attacked)
+        if job.attacked and self.lanes.mark_attacked_by_sends(scope, settings):
+            self.emit(signals.identifier_attacked, **scope.facts(), limit=job.attacked)
         return self._to_actor(job) if scope.actor_type else self._confirmation(job, settings)
 
     def settings_of(self, scope: Scope) -> Settings:
         """Return the settings of a scope's actor type, or of its purpose."""
         if scope.actor_type:
-            return self._actors.get(scope.actor_type).settings
-        return self._own_purposes.get(scope.purpose).settings
+            return self.actors.get(scope.actor_type).settings
+        return self.own_purposes.get(scope.purpose).settings
 
     def _to_actor(self, job: SendJob) -> Outgoing:
         """Make the message to somebody who wants to sign in or to register."""
         scope, purpose = job.scope, PURPOSES[job.scope.purpose]
-        actor_type = self._actors.get(scope.actor_type)
+        actor_type = self.actors.get(scope.actor_type)
         recipient = look_up(purpose, actor_type, scope.identifier)
         if recipient.reason in SILENT:
             raise Suppressed(recipient.reason)
@@ -125,7 +117,7 @@ class CodeSender:
         settings = self.settings_of(job.scope)
         interval = codes.LONG_INTERVAL if job.long else settings.resend_interval
         if not is_expired(job.asked_at + interval):  # else the window is a newer request's
-            self._lanes.open_window(job.scope, long=job.long)
+            self.lanes.open_window(job.scope, long=job.long)
 
     def _count(self, scope: Scope, settings: Settings, namespace: str, *, enforced: bool) -> None:
         """Count a message against what may be sent in all, and to one mailbox.
@@ -134,13 +126,13 @@ class CodeSender:
         :param enforced: whether it goes to somebody who has no account: what keeps newcomers
             waiting must not keep members waiting.
         """
-        has_room = self._breaker.count_send(namespace, settings.global_send_limit)
+        has_room = self.breaker.count_send(namespace, settings.global_send_limit)
         if not enforced:
             return
         if not has_room:
-            self._breaker.report_sends(namespace)
+            self.breaker.report_sends(namespace)
             raise Suppressed("global_limit")
-        if self._budgets.take(mailbox_budget(scope.identifier)).refused is not None:
+        if self.budgets.take(mailbox_budget(scope.identifier)).refused is not None:
             raise Suppressed("destination_limit")
 
     def _draw(
@@ -155,7 +147,7 @@ class CodeSender:
         digits = codes.LONG_DIGITS if job.long else settings.digits
         ttl = codes.life(settings.ttl, long=job.long)
         otp = Secret(codes.draw(digits))
-        sent = self._live_codes.put(job.scope, otp.reveal(), long=job.long, ttl=ttl)
+        sent = self.live_codes.put(job.scope, otp.reveal(), long=job.long, ttl=ttl)
         common = {
             "identifier": job.scope.identifier,
             "expires_at": datetime.fromtimestamp(sent.deadline, UTC),
@@ -164,5 +156,5 @@ class CodeSender:
         }
         link = None
         if job.link_to is not None:
-            link = Secret(job.link_to + self._live_codes.link_token(sent))
+            link = Secret(job.link_to + self.live_codes.link_token(sent))
         return Outgoing(signal, {**arguments, **common}, otp, member, sent.deadline, link)

@@ -99,24 +99,16 @@ class _Lane:
         return "guesses", None if self.scope.actor_type else self.scope.purpose
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class Support:
     """What an operator asks of one app."""
 
-    def __init__(
-        self,
-        actors: ActorRegistry,
-        own_purposes: OwnPurposeRegistry,
-        lanes: Lanes,
-        live_codes: LiveCodes,
-        budgets: Budgets,
-        audit: Audit,
-    ) -> None:
-        self._actors = actors
-        self._own_purposes = own_purposes
-        self._lanes = lanes
-        self._live_codes = live_codes
-        self._budgets = budgets
-        self._audit = audit
+    actors: ActorRegistry
+    own_purposes: OwnPurposeRegistry
+    lanes: Lanes
+    live_codes: LiveCodes
+    budgets: Budgets
+    audit: Audit
 
     def inspect(self, actor_type: str, identifier: str) -> Overview:
         """Tell what is pending for an identifier. Nothing is changed, and nothing is counted.
@@ -131,7 +123,7 @@ class Support:
         lanes = self._lanes_of(actor_type, identifier)
         canonical = lanes[0].scope.identifier
         lanes += self._own_lanes(canonical)
-        marks = [(lane.scope.purpose, self._lanes.marks(lane.scope)) for lane in lanes]
+        marks = [(lane.scope.purpose, self.lanes.marks(lane.scope)) for lane in lanes]
         attacks = [attack for purpose, mark in marks for attack in _attacks(purpose, mark)]
         return Overview(
             actor_type,
@@ -160,23 +152,23 @@ class Support:
         canonical = lanes[0].scope.identifier
         lanes += self._own_lanes(canonical) if own_purposes else []
         for lane in lanes:
-            self._lanes.unmark(lane.scope)
+            self.lanes.unmark(lane.scope)
         budgets = _budgets(lanes, canonical)
         for budget in budgets.values():
-            self._budgets.give_back(budget)
-        self._audit.note("identifier_unlocked", actor_type=actor_type, identifier=canonical)
+            self.budgets.give_back(budget)
+        self.audit.note("identifier_unlocked", actor_type=actor_type, identifier=canonical)
         return len(budgets)
 
     def _lanes_of(self, actor_type: str, identifier: str) -> list[_Lane]:
-        registered = self._actors.get(actor_type)
+        registered = self.actors.get(actor_type)
         canonical = registered.canonical(identifier)
         scopes = [Scope(registered.name, purpose, canonical) for purpose in PURPOSES]
         return [_Lane(scope, registered.settings) for scope in scopes]
 
     def _own_lanes(self, identifier: str) -> list[_Lane]:
         lanes = []
-        for name in self._own_purposes.names:
-            purpose = self._own_purposes.get(name)
+        for name in self.own_purposes.names:
+            purpose = self.own_purposes.get(name)
             try:
                 canonical = purpose.canonical(identifier)
             except InvalidData:  # a phone number's purpose has no business with an e-mail address
@@ -191,11 +183,11 @@ class Support:
         return [
             PendingCode(code.scope.purpose, long, max(1, int(code.deadline - now)))
             for scope, long in product((*scopes, grace), (False, True))
-            for code in self._live_codes.pending(scope, long=long)
+            for code in self.live_codes.pending(scope, long=long)
         ]
 
     def _allowance(self, what: str, purpose: str | None, budget: Budget) -> Allowance:
-        room = self._budgets.room(budget)
+        room = self.budgets.room(budget)
         return Allowance(what, purpose, _written(budget.limit), room.left, room.seconds)
 
 

@@ -44,27 +44,19 @@ class PreparedRegistration:
     ttl: int
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class Admissions:
     """Begins the sign-ins and registrations of one app.
 
-    :param own_claims: returns the app's own claims for an actor.
+    :ivar own_claims: returns the app's own claims for an actor.
     """
 
-    def __init__(
-        self,
-        actors: ActorRegistry,
-        issuer: TokenIssuer,
-        sign_ins: SignIns,
-        rights: RegistrationRights,
-        emit: Emit,
-        own_claims: ClaimsLoader,
-    ) -> None:
-        self._actors = actors
-        self._issuer = issuer
-        self._sign_ins = sign_ins
-        self._rights = rights
-        self._emit = emit
-        self._own_claims = own_claims
+    actors: ActorRegistry
+    issuer: TokenIssuer
+    slots: SignIns
+    rights: RegistrationRights
+    emit: Emit
+    own_claims: ClaimsLoader
 
     def prepare(
         self,
@@ -89,17 +81,17 @@ class Admissions:
         since = int(time.time()) if auth_time is None else auth_time
         draft = self._draft(actor_type, actor, identifier, since, amr)
         owner = owner_of(actor_type, actor_id(actor))
-        proposal = self._sign_ins.propose(owner, since, caller.context)
-        return Prepared(draft, method, proposal, draft.token(self._issuer, proposal.sid))
+        proposal = self.slots.propose(owner, since, caller.context)
+        return Prepared(draft, method, proposal, draft.token(self.issuer, proposal.sid))
 
     def begin(self, prepared: Prepared) -> Token:
         """Begin a sign-in, after the right to it was taken.
 
         :raises Unavailable: if the store can't be reached.
         """
-        proposal, token = self._sign_ins.begin(prepared.proposal), prepared.token
+        proposal, token = self.slots.begin(prepared.proposal), prepared.token
         if proposal is not prepared.proposal:  # another sign-in took the slot
-            token = prepared.draft.token(self._issuer, proposal.sid)
+            token = prepared.draft.token(self.issuer, proposal.sid)
         self._announce(token, prepared.method, proposal.new_device, proposal.context)
         return token
 
@@ -110,7 +102,7 @@ class Admissions:
         """
         now, sid = int(time.time()), secrets.token_hex(16)
         ttl = actor_type.settings.registration_token_ttl
-        text = self._issuer.issue(
+        text = self.issuer.issue(
             REGISTRATION,
             actor_type.name,
             identifier,
@@ -120,14 +112,14 @@ class Admissions:
             expires_at=now + ttl,
         )
         token = Token(text, None, actor_type.name, identifier, registration=True)
-        return PreparedRegistration(token, sid, ttl + self._issuer.leeway)
+        return PreparedRegistration(token, sid, ttl + self.issuer.leeway)
 
     def begin_registration(self, prepared: PreparedRegistration) -> Token:
         """Put the right to exchange a registration token once, and return the token.
 
         :raises Unavailable: if the store can't be reached.
         """
-        self._rights.put(prepared.sid, prepared.ttl)
+        self.rights.put(prepared.sid, prepared.ttl)
         return prepared.token
 
     def sign_in(self, actor_type: str, actor: Any, amr: Iterable[str], caller: Caller) -> Token:
@@ -142,7 +134,7 @@ class Admissions:
         methods = () if isinstance(amr, str) else tuple(amr)
         if not methods or not all(isinstance(method, str) for method in methods):
             raise TypeError('amr must be a tuple of texts, such as ("pwd",)')
-        registered = self._actors.get(actor_type)
+        registered = self.actors.get(actor_type)
         if not registered.is_active(actor):
             raise Unauthorized
         prepared = self.prepare(
@@ -158,13 +150,13 @@ class Admissions:
         auth_time: int,
         amr: tuple[str, ...],
     ) -> Draft:
-        extra = check_extra(self._own_claims(actor_type.name, actor))
+        extra = check_extra(self.own_claims(actor_type.name, actor))
         return Draft(actor_type, actor, identifier, auth_time, amr, extra)
 
     def _announce(
         self, token: Token, method: str, new_device: bool | None, context: Context | None
     ) -> None:
-        self._emit(
+        self.emit(
             signals.actor_authenticated,
             actor_type=token.actor_type,
             actor_id=actor_id(token.actor),

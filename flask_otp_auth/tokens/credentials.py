@@ -2,43 +2,31 @@
 
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from .. import signals
-from ..core.actors import ActorRegistry, ActorType, actor_id
+from ..core.actors import ActorType, actor_id
 from ..core.budgets import Budget, Budgets
 from ..core.context import Caller
 from ..core.crypto import is_expired
-from ..core.events import Emit
 from ..errors import ActorNotCreated, DuplicateError, NotFound, RateLimited, Unauthorized
 from .admissions import Admissions, owner_of
-from .drafts import ClaimsLoader
-from .jwt import AUTHENTICATION, CLAIMS, REGISTRATION, Claims, TokenIssuer
-from .registrations import RegistrationRights
-from .sign_ins import Held, SignIn, SignIns
+from .jwt import AUTHENTICATION, CLAIMS, REGISTRATION, Claims
+from .sign_ins import Held, SignIn
 from .token import Token as Token
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class Credentials(Admissions):
     """Issues, checks, refreshes and ends the tokens and sessions of one app."""
 
-    def __init__(
-        self,
-        actors: ActorRegistry,
-        issuer: TokenIssuer,
-        sign_ins: SignIns,
-        rights: RegistrationRights,
-        budgets: Budgets,
-        emit: Emit,
-        own_claims: ClaimsLoader,
-    ) -> None:
-        super().__init__(actors, issuer, sign_ins, rights, emit, own_claims)
-        self._budgets = budgets
+    budgets: Budgets
 
     @property
     def public_keys(self) -> list[dict[str, str]]:
         """The public keys that verify our tokens, as JWKs; none under HS256."""
-        return self._issuer.public_keys
+        return self.issuer.public_keys
 
     # -- checking -------------------------------------------------------------------------
 
@@ -52,7 +40,7 @@ class Credentials(Admissions):
         :raises Unauthorized: if the token is not valid, or its sign-in or its actor is not.
         :raises Unavailable: if the store can't be reached.
         """
-        claims = self._issuer.verify(token, {AUTHENTICATION}, actor_types or self._actors.names)
+        claims = self.issuer.verify(token, {AUTHENTICATION}, actor_types or self.actors.names)
         return claims, self._actor_of(claims, max_age)
 
     def verify_session(
@@ -62,7 +50,7 @@ class Credentials(Admissions):
 
         :param payload: what :meth:`begin_session` returned.
         """
-        claims = self._issuer.verify_session(payload, actor_types or self._actors.names)
+        claims = self.issuer.verify_session(payload, actor_types or self.actors.names)
         return claims, self._actor_of(claims, max_age)
 
     def registration(
@@ -75,8 +63,8 @@ class Credentials(Admissions):
         :raises Unauthorized: if the token is not valid.
         :raises DuplicateError: if there is an actor.
         """
-        claims = self._issuer.verify(token, {REGISTRATION}, actor_types or self._actors.names)
-        if unused and not self._rights.has(claims.sid):
+        claims = self.issuer.verify(token, {REGISTRATION}, actor_types or self.actors.names)
+        if unused and not self.rights.has(claims.sid):
             raise Unauthorized
         actor_type = self._type_of(claims)
         if actor_type.find_including_inactive(claims.subject) is not None:
@@ -91,14 +79,14 @@ class Credentials(Admissions):
 
     def _live(self, claims: Claims) -> tuple[ActorType, Held]:
         actor_type = self._type_of(claims)
-        held = self._sign_ins.find(owner_of(actor_type, claims.subject), claims.sid)
+        held = self.slots.find(owner_of(actor_type, claims.subject), claims.sid)
         if held is None:
             raise Unauthorized
         return actor_type, held
 
     def _type_of(self, claims: Claims) -> ActorType:
         try:
-            actor_type = self._actors.get(claims.actor_type)
+            actor_type = self.actors.get(claims.actor_type)
         except NotFound:
             raise Unauthorized from None
         if is_expired(claims.auth_time + actor_type.settings.session_ttl):
@@ -117,16 +105,16 @@ class Credentials(Admissions):
         :raises Unavailable: if the store or the limiter can't be reached.
         """
         types = (AUTHENTICATION, REGISTRATION)
-        claims = self._issuer.verify(token, types, self._actors.names)
+        claims = self.issuer.verify(token, types, self.actors.names)
         if claims.typ == REGISTRATION:
             return self._refresh_registration(claims, caller)
         actor_type, held = self._live(claims)
         self._count(actor_type, claims)
         actor = _found(actor_type, claims)
         draft = self._draft(actor_type, actor, None, claims.auth_time, claims.amr)
-        fresh = draft.token(self._issuer, claims.sid)
+        fresh = draft.token(self.issuer, claims.sid)
         owner = owner_of(actor_type, claims.subject)
-        new_device = self._sign_ins.is_new_device(owner, held, caller.context)
+        new_device = self.slots.is_new_device(owner, held, caller.context)
         self._announce(fresh, "refresh", new_device, caller.context)
         return fresh
 
@@ -160,7 +148,7 @@ class Credentials(Admissions):
             amr=claims.amr,
             auth_time=claims.auth_time,
         )
-        if not self._rights.take(claims.sid):
+        if not self.rights.take(claims.sid):
             raise Unauthorized
         return self.begin(prepared)
 
@@ -174,7 +162,7 @@ class Credentials(Admissions):
         :raises Unavailable: if the store or the limiter can't be reached.
         """
         # Even if the actor is inactive, or the token would work again on reactivation.
-        claims = self._issuer.verify(token, {AUTHENTICATION}, self._actors.names)
+        claims = self.issuer.verify(token, {AUTHENTICATION}, self.actors.names)
         actor_type, held = self._live(claims)
         self._count(actor_type, claims)
         if not self._end(actor_type, claims.subject, held):
@@ -187,9 +175,9 @@ class Credentials(Admissions):
         :raises NotFound: if the actor type is not registered.
         :raises Unavailable: if the store can't be reached.
         """
-        registered, subject = self._actors.get(actor_type), _id_of(actor)
-        self._sign_ins.end_all(owner_of(registered, subject))
-        self._emit(signals.token_revoked, actor_type=registered.name, actor_id=subject)
+        registered, subject = self.actors.get(actor_type), _id_of(actor)
+        self.slots.end_all(owner_of(registered, subject))
+        self.emit(signals.token_revoked, actor_type=registered.name, actor_id=subject)
 
     def sign_ins(self, actor_type: str, actor: Any, current: str | None = None) -> list[SignIn]:
         """Return the live sign-ins of an actor, the newest first.
@@ -199,16 +187,16 @@ class Credentials(Admissions):
         :raises NotFound: if the actor type is not registered.
         :raises Unavailable: if the store can't be reached.
         """
-        owner = owner_of(self._actors.get(actor_type), _id_of(actor))
-        return self._sign_ins.all(owner, current)
+        owner = owner_of(self.actors.get(actor_type), _id_of(actor))
+        return self.slots.all(owner, current)
 
     def end_sign_in(self, actor_type: str, actor: Any, sign_in_id: str) -> bool:
         """End one sign-in of an actor; false if it is not live.
 
         Errors are those of :meth:`sign_ins`.
         """
-        registered, subject = self._actors.get(actor_type), _id_of(actor)
-        held = self._sign_ins.find(owner_of(registered, subject), sign_in_id)
+        registered, subject = self.actors.get(actor_type), _id_of(actor)
+        held = self.slots.find(owner_of(registered, subject), sign_in_id)
         return held is not None and self._end(registered, subject, held)
 
     def end_other_sign_ins(self, actor_type: str, actor: Any, current: str) -> int:
@@ -218,16 +206,16 @@ class Credentials(Admissions):
 
         Errors are those of :meth:`sign_ins`.
         """
-        registered, subject = self._actors.get(actor_type), _id_of(actor)
-        ended = self._sign_ins.end_all(owner_of(registered, subject), but=current)
+        registered, subject = self.actors.get(actor_type), _id_of(actor)
+        ended = self.slots.end_all(owner_of(registered, subject), but=current)
         if ended:
-            self._emit(signals.token_revoked, actor_type=registered.name, actor_id=subject)
+            self.emit(signals.token_revoked, actor_type=registered.name, actor_id=subject)
         return ended
 
     def _end(self, actor_type: ActorType, subject: str, held: Held) -> bool:
-        ended = self._sign_ins.end(held)
+        ended = self.slots.end(held)
         if ended:
-            self._emit(signals.token_revoked, actor_type=actor_type.name, actor_id=subject)
+            self.emit(signals.token_revoked, actor_type=actor_type.name, actor_id=subject)
         return ended
 
     # -- sessions -------------------------------------------------------------------------
@@ -257,7 +245,7 @@ class Credentials(Admissions):
         :raises Unavailable: if the store can't be reached.
         """
         try:
-            claims = self._issuer.verify_session(payload, self._actors.names)
+            claims = self.issuer.verify_session(payload, self.actors.names)
             actor_type, held = self._live(claims)
         except Unauthorized:
             return
@@ -272,8 +260,8 @@ class Credentials(Admissions):
         who = "registration" if claims.typ == REGISTRATION else "actor"
         parts = (who, actor_type.name, claims.subject)
         budget = Budget(actor_type.settings.actor_limits, parts)
-        if self._budgets.take(budget).refused is not None:
-            raise RateLimited(retry_after=self._budgets.retry_after(budget))
+        if self.budgets.take(budget).refused is not None:
+            raise RateLimited(retry_after=self.budgets.retry_after(budget))
 
 
 def _found(actor_type: ActorType, claims: Claims) -> Any:

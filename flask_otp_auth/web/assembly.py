@@ -174,7 +174,7 @@ def _credentials(
 ) -> Credentials:
     sign_ins, rights = SignIns(storages.sign_ins, keys), RegistrationRights(storages.codes, keys)
     issuer, own_claims = _token_issuer(settings, keys), registered.own_claims
-    return Credentials(actors, issuer, sign_ins, rights, budgets, emit, own_claims)
+    return Credentials(actors, issuer, sign_ins, rights, emit, own_claims, budgets)
 
 
 def _uniform(specs: Mapping[str, S], names: Collection[str]) -> Mapping[str, S]:

@@ -73,9 +73,9 @@ class Shop:
             TokenIssuer(symmetric_keys(keys.tokens), "HS256", "shop", 10),
             SignIns(self.sign_ins, keys),
             RegistrationRights(self.store, keys),
-            Budgets(lambda: MovingWindowRateLimiter(self.limits), KeyHasher(keys.names)),
             self.emit,
             self.load_claims,
+            Budgets(lambda: MovingWindowRateLimiter(self.limits), KeyHasher(keys.names)),
         )
 
     def emit(self, signal: NamedSignal, **arguments: object) -> None:
@@ -373,9 +373,9 @@ class TestIdentifying:
             issuer,
             SignIns(shop.sign_ins, keys),
             RegistrationRights(shop.store, keys),
-            Budgets(lambda: MovingWindowRateLimiter(other.limits), KeyHasher(keys.names)),
             other.emit,
             other.load_claims,
+            Budgets(lambda: MovingWindowRateLimiter(other.limits), KeyHasher(keys.names)),
         )
         with pytest.raises(Unauthorized):
             credentials.identify(token, ("user",))
