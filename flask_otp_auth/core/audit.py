@@ -51,8 +51,7 @@ class Audit:
 
     def write(self, signal: NamedSignal, arguments: Mapping[str, Any]) -> None:
         """Log ``signal`` alone, for what sends it in another way."""
-        if logger.isEnabledFor(logging.INFO):
-            logger.info("%s", json.dumps(self._line(signal.name.replace("-", "_"), arguments)))
+        self.note(signal.name.replace("-", "_"), **arguments)
 
     def note(self, event: str, **arguments: object) -> None:
         """Log what an operator did, of which no signal speaks."""

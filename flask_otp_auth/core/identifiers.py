@@ -43,7 +43,7 @@ def canonicaliser(
     identifier: IdentifierSpec,
     region: str | None = None,
     *,
-    special_use: bool | Callable[[], bool] = False,
+    special_use: Callable[[], bool] = lambda: False,
 ) -> Canonicaliser:
     """Return the function that brings an identifier into its canonical form.
 
@@ -53,15 +53,15 @@ def canonicaliser(
     :param identifier: as in ``add_actor_type``: ``"email"``, ``"phone"``, both in a tuple, or a
         function of the app's own.
     :param region: the country of phone numbers without a country code (ISO 3166-1 alpha-2).
-    :param special_use: whether to take e-mail domains that no mail can be sent to, such as
-        ``.test`` and ``.localhost`` (RFC 6761); a function is asked at each call.
+    :param special_use: tells at each call whether to take e-mail domains that no mail can be sent
+        to, such as ``.test`` and ``.localhost`` (RFC 6761).
     :raises ConfigError: if ``identifier`` is none of these, or its package is missing.
     """
     return partial(_canonical, _form(identifier, region, special_use))
 
 
 def _form(
-    identifier: IdentifierSpec, region: str | None, special_use: bool | Callable[[], bool]
+    identifier: IdentifierSpec, region: str | None, special_use: Callable[[], bool]
 ) -> Canonicaliser:
     if is_async(identifier):
         raise ConfigError("identifier= must be a plain function, not async def")
@@ -116,12 +116,10 @@ def _is_invisible(character: str) -> bool:
     return INVISIBLE.fullmatch(character) is not None
 
 
-def _email_form(special_use: bool | Callable[[], bool]) -> Canonicaliser:
+def _email_form(special_use: Callable[[], bool]) -> Canonicaliser:
     # It takes 50 ms to import: not with the package, and not at the first request.
     import email_validator  # noqa: F401 - loaded now, used later
 
-    if not callable(special_use):
-        return partial(email, special_use=special_use)
     return lambda text: email(text, special_use=special_use())
 
 
