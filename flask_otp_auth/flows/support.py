@@ -86,17 +86,8 @@ class Overview:
     budgets: list[Allowance]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class _Lane:
-    """A scope, and the settings that count for it."""
-
-    scope: Scope
-    settings: Settings
-
-    @property
-    def guesses(self) -> tuple[str, str | None]:
-        """What guesses are counted for: an actor type's purposes share them."""
-        return "guesses", None if self.scope.actor_type else self.scope.purpose
+#: Scopes, and the settings that count for each.
+_Scopes = dict[Scope, Settings]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -120,21 +111,20 @@ class Support:
         :raises InvalidIdentifier: if the identifier is not valid for it.
         :raises Unavailable: if the store or the limiter can't be reached.
         """
-        lanes = self._lanes_of(actor_type, identifier)
-        canonical = lanes[0].scope.identifier
-        lanes += self._own_lanes(canonical)
-        marks = [(lane.scope.purpose, self.lanes.marks(lane.scope)) for lane in lanes]
+        canonical, scopes = self._scopes(actor_type, identifier)
+        scopes |= self._own_scopes(canonical)
+        marks = [(scope.purpose, self.lanes.marks(scope)) for scope in scopes]
         attacks = [attack for purpose, mark in marks for attack in _attacks(purpose, mark)]
         return Overview(
             actor_type,
             canonical,
             attacked=bool(attacks),
             attacks=attacks,
-            codes=self._codes([lane.scope for lane in lanes]),
+            codes=self._codes([*scopes, Scope(actor_type, GRACE, canonical)]),
             windows=[window for purpose, mark in marks for window in _windows(purpose, mark)],
             budgets=[
                 self._allowance(*what, budget)
-                for what, budget in _budgets(lanes, canonical).items()
+                for what, budget in _budgets(scopes, canonical).items()
             ],
         )
 
@@ -148,25 +138,25 @@ class Support:
 
         Errors are those of :meth:`inspect`.
         """
-        lanes = self._lanes_of(actor_type, identifier)
-        canonical = lanes[0].scope.identifier
-        lanes += self._own_lanes(canonical) if own_purposes else []
-        for lane in lanes:
-            self.lanes.unmark(lane.scope)
-        budgets = _budgets(lanes, canonical)
+        canonical, scopes = self._scopes(actor_type, identifier)
+        scopes |= self._own_scopes(canonical) if own_purposes else {}
+        for scope in scopes:
+            self.lanes.unmark(scope)
+        budgets = _budgets(scopes, canonical)
         for budget in budgets.values():
             self.budgets.give_back(budget)
         self.audit.note("identifier_unlocked", actor_type=actor_type, identifier=canonical)
         return len(budgets)
 
-    def _lanes_of(self, actor_type: str, identifier: str) -> list[_Lane]:
+    def _scopes(self, actor_type: str, identifier: str) -> tuple[str, _Scopes]:
+        """Return an identifier in canonical form, and its scopes."""
         registered = self.actors.get(actor_type)
         canonical = registered.canonical(identifier)
-        scopes = [Scope(registered.name, purpose, canonical) for purpose in PURPOSES]
-        return [_Lane(scope, registered.settings) for scope in scopes]
+        scopes = [Scope(actor_type, purpose, canonical) for purpose in PURPOSES]
+        return canonical, dict.fromkeys(scopes, registered.settings)
 
-    def _own_lanes(self, identifier: str) -> list[_Lane]:
-        lanes = []
+    def _own_scopes(self, identifier: str) -> _Scopes:
+        scopes = {}
         for name in self.own_purposes.names:
             purpose = self.own_purposes.get(name)
             try:
@@ -174,15 +164,14 @@ class Support:
             except InvalidData:  # a phone number's purpose has no business with an e-mail address
                 continue
             scope = Scope("", name, canonical, canonical_binding(None, None))
-            lanes.append(_Lane(scope, purpose.settings))
-        return lanes
+            scopes[scope] = purpose.settings
+        return scopes
 
     def _codes(self, scopes: list[Scope]) -> list[PendingCode]:
-        grace = Scope(scopes[0].actor_type, GRACE, scopes[0].identifier)
         now = time.time()
         return [
             PendingCode(code.scope.purpose, long, max(1, int(code.deadline - now)))
-            for scope, long in product((*scopes, grace), (False, True))
+            for scope, long in product(scopes, (False, True))
             for code in self.live_codes.pending(scope, long=long)
         ]
 
@@ -191,10 +180,14 @@ class Support:
         return Allowance(what, purpose, _written(budget.limit), room.left, room.seconds)
 
 
-def _budgets(lanes: list[_Lane], identifier: str) -> dict[tuple[str, str | None], Budget]:
-    budgets = {lane.guesses: guess_budget(lane.scope, lane.settings) for lane in lanes}
-    for lane in lanes:
-        budgets["sends", lane.scope.purpose] = send_budget(lane.scope, lane.settings)
+def _budgets(scopes: _Scopes, identifier: str) -> dict[tuple[str, str | None], Budget]:
+    budgets: dict[tuple[str, str | None], Budget] = {}
+    for scope, settings in scopes.items():
+        # The purposes of an actor type share their guesses.
+        what = "guesses", None if scope.actor_type else scope.purpose
+        budgets[what] = guess_budget(scope, settings)
+    for scope, settings in scopes.items():
+        budgets["sends", scope.purpose] = send_budget(scope, settings)
     budgets["mailbox", None] = mailbox_budget(identifier)
     return budgets
 
