@@ -101,10 +101,9 @@ class Lanes:
 
         :raises Unavailable: if the store can't be reached.
         """
-        keys = LaneKeys(self._hasher, scope)
-        attacked, _ = self._look(keys)
-        (value,) = self._store.peek(keys.long if attacked else keys.short)
-        return max(1, self._seconds_left(value))
+        marks = self.marks(scope)
+        attacked = marks.sends or marks.guesses or marks.breaker
+        return max(1, marks.long if attacked else marks.short)
 
     def marks(self, scope: Scope) -> LaneMarks:
         """Tell what is marked for a scope; nothing is changed.
