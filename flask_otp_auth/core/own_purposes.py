@@ -110,19 +110,12 @@ class OwnPurpose:
     settings: Settings
 
 
+@dataclass(repr=False, eq=False)
 class OwnPurposeRegistry(Registry[OwnPurpose]):
     """The purposes of one app; those that nobody registered have the app's settings."""
 
-    def __init__(
-        self,
-        specs: Mapping[str, OwnPurposeSpec],
-        settings: Settings,
-        *,
-        special_use: Callable[[], bool] = lambda: False,
-        moving: bool = True,
-    ) -> None:
-        self._unregistered: dict[str, OwnPurpose] = {}  # apart, as they may be registered yet
-        super().__init__(specs, settings, special_use=special_use, moving=moving)
+    # Apart, as they may be registered yet.
+    _unregistered: dict[str, OwnPurpose] = field(default_factory=dict, init=False)
 
     def get(self, name: str) -> OwnPurpose:
         """Return a purpose.
