@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, String, and_, func, literal, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from .identifiers import is_phone
+from ..core.identifiers import is_phone
 
 #: Seconds for which a table that has no other spellings is taken to have none.
 RECHECK_INTERVAL = 3600

@@ -11,11 +11,12 @@ from sqlalchemy.exc import ArgumentError, IntegrityError
 from sqlalchemy.orm import Mapper, Session, class_mapper, sessionmaker
 from sqlalchemy.orm.exc import UnmappedClassError
 
-from .core import actors
-from .core.identifiers import Canonicaliser, stored_form
-from .core.spellings import RECHECK_INTERVAL, Read, Spellings, lower_conditions
-from .core.store_checks import described, is_async, refuse_unread_switch
-from .errors import AmbiguousActor, ConfigError, DuplicateError
+from ..core import actors
+from ..core.identifiers import Canonicaliser, stored_form
+from ..core.store_checks import described, is_async
+from ..errors import AmbiguousActor, ConfigError, DuplicateError
+from .spellings import RECHECK_INTERVAL, Read, Spellings, lower_conditions
+from .switches import refuse_unread_switch
 
 __all__ = ["RECHECK_INTERVAL", "SQLAlchemyActorStore"]
 
