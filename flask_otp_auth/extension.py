@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from flask_limiter import Limiter
 
     from .core.actors import ActorStore, ActorTypeSpec, SignUp
-    from .core.checks import Check, OwnCheck
     from .core.gates import Gate
     from .core.identifiers import IdentifierSpec
     from .core.own_purposes import OwnPurposeSpec
     from .storage.base import Store
     from .storage.findings import Level
     from .tokens.drafts import ClaimsLoader
+    from .web.checks import Check, OwnCheck
     from .web.delivery import Executor
 
     S = TypeVar("S", APISpec, dict[str, Any])
@@ -180,7 +180,7 @@ class OTPAuth(FlowCalls):
         :param level: ``error``, ``warning`` or ``info``.
         :raises ConfigError: if the name is one of our own, or none is given.
         """
-        from .core.checks import registering
+        from .web.checks import registering
 
         return registering(self._checks, name, level)
 

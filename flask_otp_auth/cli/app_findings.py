@@ -6,8 +6,8 @@ from typing import Any
 from blinker import NamedSignal
 
 from .. import signals
-from ..core.checks import Finding
 from ..core.purposes import PURPOSES
+from ..web.checks import Finding
 from ..web.state import State
 from .hearing import is_unheard, this_app
 

@@ -2,7 +2,7 @@
 
 import click
 
-from ..core.checks import FINDINGS, Finding
+from ..web.checks import FINDINGS, Finding
 from ..web.state import State
 from .access import with_storage
 from .app_findings import app_findings, own_findings

@@ -6,10 +6,10 @@ from operator import attrgetter
 from flask import current_app
 
 from ..core import policy
-from ..core.checks import Finding
 from ..core.crypto import is_expired
 from ..core.secret_keys import ADVICE, published, secrets_of, short
 from ..core.settings import PREFIX, Settings
+from ..web.checks import Finding
 from ..web.state import State
 
 #: Issuers that many apps have, in lower case.

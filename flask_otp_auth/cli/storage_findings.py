@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from flask import current_app
 
-from ..core.checks import NOTED, Finding
 from ..errors import Unavailable
 from ..storage.mounts import network_file_system
+from ..web.checks import NOTED, Finding
 from ..web.state import State
 from .access import unreachable
 

@@ -17,7 +17,6 @@ from ..core.audit import Audit
 from ..core.breaker import Breaker
 from ..core.budgets import Budgets
 from ..core.challenges import Challenges
-from ..core.checks import OwnCheck
 from ..core.crypto import KeyHasher, Keys
 from ..core.gates import Gate
 from ..core.keyset import symmetric_keys
@@ -43,6 +42,7 @@ from ..tokens.drafts import ClaimsLoader
 from ..tokens.jwt import TokenIssuer
 from ..tokens.registrations import RegistrationRights
 from ..tokens.sign_ins import SignIns
+from .checks import OwnCheck
 from .delivery import Delivery, Executor
 from .flow_cookies import FlowCookies
 from .page_parts import PageParts

@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported 
     from ..core.breaker import Breaker
     from ..core.budgets import Budgets
     from ..core.challenges import Challenges
-    from ..core.checks import OwnCheck
     from ..core.crypto import KeyHasher
     from ..core.events import Emit
     from ..core.notes import Notes
@@ -30,6 +29,7 @@ if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported 
     from ..flows.redeem import CodeRedeemer
     from ..flows.support import Support
     from ..tokens.credentials import Credentials
+    from .checks import OwnCheck
     from .delivery import Delivery
     from .flow_cookies import FlowCookies
     from .page_parts import PageParts

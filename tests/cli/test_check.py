@@ -19,11 +19,11 @@ from stores import Memcached, Redis
 from time_machine import Traveller
 
 from flask_otp_auth import ConfigError, OTPAuth
-from flask_otp_auth.core.checks import FINDINGS
 from flask_otp_auth.signals import confirmation_otp_generated, otp_generated
 from flask_otp_auth.sqlalchemy import SQLAlchemyActorStore
 from flask_otp_auth.storage import mounts
 from flask_otp_auth.storage.findings import Level
+from flask_otp_auth.web.checks import FINDINGS
 from flask_otp_auth.web.queue import DeliveryQueue
 
 DEBUG = {"DEBUG": True}

@@ -13,8 +13,8 @@ from launch import ROOT
 
 from flask_otp_auth import OTPAuth
 from flask_otp_auth.cli import otp
-from flask_otp_auth.core.checks import FINDINGS
 from flask_otp_auth.signals import otp_generated, pre_register_otp_generated
+from flask_otp_auth.web.checks import FINDINGS
 
 PAGE = (ROOT / "docs" / "cli.md").read_text()
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from ..core.store_checks import is_async
 from ..errors import ConfigError
 from ..storage.findings import Finding as Finding
 from ..storage.findings import Level
-from .store_checks import is_async
 
 #: Takes the app; returns what is wrong and how to mend it, or ``None``.
 Check = Callable[[Any], str | None]
