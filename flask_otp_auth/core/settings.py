@@ -32,12 +32,17 @@ def _setting(check: validators.Check, default: Any, doc: str, *, per_type: bool 
     return field(default=default, metadata=metadata)
 
 
+def _own(check: validators.Check, default: Any, doc: str) -> Any:
+    """Describe a setting that an actor type may override."""
+    return _setting(check, default, doc, per_type=True)
+
+
 def _limit(default: str, doc: str) -> Any:
-    return _setting(validators.limit, validators.limit(default), doc, per_type=True)
+    return _own(validators.limit, validators.limit(default), doc)
 
 
 def _seconds(low: int, high: int, default: int, doc: str) -> Any:
-    return _setting(validators.seconds(low, high), default, f"{doc}, s", per_type=True)
+    return _own(validators.seconds(low, high), default, f"{doc}, s")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -57,7 +62,7 @@ class Settings:
         validators.sign_ins_uri, None, "where sign-ins are kept; none: where codes are"
     )
     url_prefix: str = _setting(validators.url_prefix, "/auth", "where the blueprint is mounted")
-    digits: int = _setting(validators.whole(6, 10), 6, "length of a code, 6 to 10", per_type=True)
+    digits: int = _own(validators.whole(6, 10), 6, "length of a code, 6 to 10")
     ttl: int = _seconds(1, 600, 300, "life of a code, 1 to 600")
     grace_ttl: int = _seconds(1, 600, 60, "time to sign in once more after registering")
     resend_interval: int = _seconds(
@@ -68,40 +73,34 @@ class Settings:
     ip_generate_limits: Limit = _limit("100/hour", "requests for a code per address, 429")
     ip_verify_limits: Limit = _limit("300/hour", "guesses per address, 429")
     actor_limits: Limit = _limit("600/hour", "refreshes, sign-outs, sessions per actor, 429")
-    max_sign_ins: int = _setting(
-        validators.whole(1, 100), 32, "sign-ins of one actor, the oldest ends", per_type=True
-    )
+    max_sign_ins: int = _own(validators.whole(1, 100), 32, "sign-ins of one actor, the oldest ends")
     global_send_limit: Limit = _limit("1000/hour", "codes to people who have no account")
     global_failure_limit: Limit = _limit("1000/hour", "failures of all, after which codes are long")
     max_guess_chance: float = _setting(
         validators.chance, 1e-4, "greatest chance of a guesser per identifier and day"
     )
-    require_challenge: bool = _setting(
-        validators.flag, False, "answers need the `challenge` that generate returned", per_type=True
+    require_challenge: bool = _own(
+        validators.flag, False, "answers need the `challenge` that generate returned"
     )
-    always_return_success: bool = _setting(
-        validators.flag, True, "tell no caller which identifiers exist", per_type=True
+    always_return_success: bool = _own(
+        validators.flag, True, "tell no caller which identifiers exist"
     )
-    warn_on_error: bool = _setting(
-        validators.flag, True, "log each suppressed code as a warning", per_type=True
-    )
+    warn_on_error: bool = _own(validators.flag, True, "log each suppressed code as a warning")
     delivery: str = _setting(
         validators.choice("background", "inline"), "background", "`background` or `inline`"
     )
     delivery_retries: tuple[int, ...] = _setting(
         validators.retries, (1, 5, 20), "delays before a failed delivery is tried again, s"
     )
-    phone_region: str | None = _setting(
-        validators.region, None, "country of numbers without a country code; none: refused",
-        per_type=True,
-    )  # fmt: skip
-    phone_countries: tuple[str, ...] = _setting(
-        validators.regions, (), "the only countries that get codes; none: all", per_type=True
+    phone_region: str | None = _own(
+        validators.region, None, "country of numbers without a country code; none: refused"
     )
-    phone_lines: tuple[str, ...] = _setting(
-        validators.lines, ("mobile",), "the only lines: " + ", ".join(validators.LINES),
-        per_type=True,
-    )  # fmt: skip
+    phone_countries: tuple[str, ...] = _own(
+        validators.regions, (), "the only countries that get codes; none: all"
+    )
+    phone_lines: tuple[str, ...] = _own(
+        validators.lines, ("mobile",), "the only lines: " + ", ".join(validators.LINES)
+    )
     token_ttl: int = _seconds(1, 30 * DAY, 3600, "life of a token")
     session_ttl: int = _seconds(
         1, 400 * DAY, 30 * DAY, "refreshing ends that long after the sign-in"
@@ -119,7 +118,7 @@ class Settings:
         validators.seconds(0, 300), 10, "clock skew that tokens are forgiven, s"
     )
 
-    pages: bool = _setting(validators.flag, False, "whether there are sign-in pages", per_type=True)
+    pages: bool = _own(validators.flag, False, "whether there are sign-in pages")
     site_name: str = _setting(
         validators.text, "<app name>", "the site's name in pages and messages"
     )
@@ -130,10 +129,10 @@ class Settings:
     code_in_subject: bool = _setting(
         validators.flag, True, "whether the subject of an e-mail has the code"
     )
-    after_sign_in: str = _setting(
-        validators.place, "/", "path or endpoint, where no `next` says otherwise", per_type=True
+    after_sign_in: str = _own(
+        validators.place, "/", "path or endpoint, where no `next` says otherwise"
     )
-    after_sign_out: str = _setting(validators.place, "/", "path or endpoint", per_type=True)
+    after_sign_out: str = _own(validators.place, "/", "path or endpoint")
     cli: str | None = _setting(
         validators.command, "otp", "the name of the commands, as in `flask otp`; none: no commands"
     )
