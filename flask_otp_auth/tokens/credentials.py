@@ -13,7 +13,7 @@ from ..core.crypto import is_expired
 from ..errors import ActorNotCreated, DuplicateError, NotFound, RateLimited, Unauthorized
 from .admissions import Admissions, owner_of
 from .jwt import AUTHENTICATION, CLAIMS, REGISTRATION, Claims
-from .sign_ins import Held, SignIn
+from .sign_ins import Held, Owner, SignIn
 from .token import Token as Token
 
 
@@ -113,8 +113,7 @@ class Credentials(Admissions):
         actor = _found(actor_type, claims)
         draft = self._draft(actor_type, actor, None, claims.auth_time, claims.amr)
         fresh = draft.token(self.issuer, claims.sid)
-        owner = owner_of(actor_type, claims.subject)
-        new_device = self.slots.is_new_device(owner, held, caller.context)
+        new_device = self.slots.is_new_device(held, caller.context)
         self._announce(fresh, "refresh", new_device, caller.context)
         return fresh
 
@@ -165,7 +164,7 @@ class Credentials(Admissions):
         claims = self.issuer.verify(token, {AUTHENTICATION}, self.actors.names)
         actor_type, held = self._live(claims)
         self._count(actor_type, claims)
-        if not self._end(actor_type, claims.subject, held):
+        if not self._end(held):
             raise Unauthorized
 
     def revoke_all(self, actor_type: str, actor: Any) -> None:
@@ -175,9 +174,9 @@ class Credentials(Admissions):
         :raises NotFound: if the actor type is not registered.
         :raises Unavailable: if the store can't be reached.
         """
-        registered, subject = self.actors.get(actor_type), _id_of(actor)
-        self.slots.end_all(owner_of(registered, subject))
-        self.emit(signals.token_revoked, actor_type=registered.name, actor_id=subject)
+        owner = self._owner(actor_type, actor)
+        self.slots.end_all(owner)
+        self._announce_end(owner)
 
     def sign_ins(self, actor_type: str, actor: Any, current: str | None = None) -> list[SignIn]:
         """Return the live sign-ins of an actor, the newest first.
@@ -187,17 +186,15 @@ class Credentials(Admissions):
         :raises NotFound: if the actor type is not registered.
         :raises Unavailable: if the store can't be reached.
         """
-        owner = owner_of(self.actors.get(actor_type), _id_of(actor))
-        return self.slots.all(owner, current)
+        return self.slots.all(self._owner(actor_type, actor), current)
 
     def end_sign_in(self, actor_type: str, actor: Any, sign_in_id: str) -> bool:
         """End one sign-in of an actor; false if it is not live.
 
         Errors are those of :meth:`sign_ins`.
         """
-        registered, subject = self.actors.get(actor_type), _id_of(actor)
-        held = self.slots.find(owner_of(registered, subject), sign_in_id)
-        return held is not None and self._end(registered, subject, held)
+        held = self.slots.find(self._owner(actor_type, actor), sign_in_id)
+        return held is not None and self._end(held)
 
     def end_other_sign_ins(self, actor_type: str, actor: Any, current: str) -> int:
         """End all sign-ins of an actor but one, and return how many that were.
@@ -206,17 +203,24 @@ class Credentials(Admissions):
 
         Errors are those of :meth:`sign_ins`.
         """
-        registered, subject = self.actors.get(actor_type), _id_of(actor)
-        ended = self.slots.end_all(owner_of(registered, subject), but=current)
+        owner = self._owner(actor_type, actor)
+        ended = self.slots.end_all(owner, but=current)
         if ended:
-            self.emit(signals.token_revoked, actor_type=registered.name, actor_id=subject)
+            self._announce_end(owner)
         return ended
 
-    def _end(self, actor_type: ActorType, subject: str, held: Held) -> bool:
+    def _owner(self, actor_type: str, actor: Any) -> Owner:
+        return owner_of(self.actors.get(actor_type), _id_of(actor))
+
+    def _end(self, held: Held) -> bool:
         ended = self.slots.end(held)
         if ended:
-            self.emit(signals.token_revoked, actor_type=actor_type.name, actor_id=subject)
+            self._announce_end(held.owner)
         return ended
+
+    def _announce_end(self, owner: Owner) -> None:
+        facts = {"actor_type": owner.actor_type, "actor_id": owner.actor_id}
+        self.emit(signals.token_revoked, **facts)
 
     # -- sessions -------------------------------------------------------------------------
 
@@ -246,10 +250,10 @@ class Credentials(Admissions):
         """
         try:
             claims = self.issuer.verify_session(payload, self.actors.names)
-            actor_type, held = self._live(claims)
+            _, held = self._live(claims)
         except Unauthorized:
             return
-        self._end(actor_type, claims.subject, held)
+        self._end(held)
 
     def _count(self, actor_type: ActorType, claims: Claims) -> None:
         """Count a request against its actor, before anything is done for it.

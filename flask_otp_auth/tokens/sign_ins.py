@@ -66,10 +66,12 @@ class Owner:
 class Held:
     """A live sign-in, as it stands in the store.
 
+    :ivar owner: whose it is.
     :ivar text: what stands under ``key``; taken only if it still does.
     :ivar turn: counts up with each sign-in of the actor, as clocks differ and seconds are long.
     """
 
+    owner: Owner
     key: str
     text: str
     sid: str
@@ -201,14 +203,14 @@ class SignIns:
             keys = [key for key in keys if kept is None or key != kept.key]
         return sum(self._store.take(*keys))
 
-    def is_new_device(self, owner: Owner, held: Held, context: Context | None) -> bool | None:
+    def is_new_device(self, held: Held, context: Context | None) -> bool | None:
         """Tell whether no live sign-in is of the current device; ``None`` outside of a request.
 
         :param held: the sign-in of the request, which mostly answers that.
         :raises Unavailable: if the store can't be reached.
         """
         is_new = _is_new([held], context)
-        return _is_new(self._live(owner), context) if is_new else is_new
+        return _is_new(self._live(held.owner), context) if is_new else is_new
 
     def _live(self, owner: Owner) -> list[Held]:
         return _live(self._look(owner, range(owner.most)))
@@ -235,7 +237,7 @@ class SignIns:
         _, sid, turn, auth_time, browser, platform = found
         if is_expired(auth_time + owner.ttl):  # which may have become shorter since
             return None
-        return Held(key, text, sid, turn, auth_time, (browser, platform))
+        return Held(owner, key, text, sid, turn, auth_time, (browser, platform))
 
     def _clear(self, proposal: Proposal) -> bool:
         return proposal.in_the_way is None or self._take(*proposal.in_the_way)

@@ -342,11 +342,11 @@ class TestNewDevices:
         assert held is not None
         begin(sign_ins, where=context("Safari", "iOS"))
         store.calls.clear()
-        assert sign_ins.is_new_device(ADA, held, context("Firefox", "Linux")) is False
-        assert sign_ins.is_new_device(ADA, held, None) is None
+        assert sign_ins.is_new_device(held, context("Firefox", "Linux")) is False
+        assert sign_ins.is_new_device(held, None) is None
         assert store.calls == []
-        assert sign_ins.is_new_device(ADA, held, context("Safari", "iOS")) is False
-        assert sign_ins.is_new_device(ADA, held, context("Chrome", "Android")) is True
+        assert sign_ins.is_new_device(held, context("Safari", "iOS")) is False
+        assert sign_ins.is_new_device(held, context("Chrome", "Android")) is True
         assert store.verbs == ["peek", "peek"]
 
 
