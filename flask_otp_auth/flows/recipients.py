@@ -38,22 +38,15 @@ def look_up(purpose: Purpose, actor_type: ActorType, identifier: str) -> Recipie
     """Ask the app's store who an identifier is; one look-up."""
     owner = actor_type.find_including_inactive(identifier)
     actor = owner if owner is not None and actor_type.is_active(owner) else None
-    signal = purpose.to_newcomer if actor is None else purpose.to_member
-    reason = _reason(purpose, actor_type, identifier, owner, actor)
-    return Recipient(actor, None if reason else signal, reason)
-
-
-def _reason(
-    purpose: Purpose, actor_type: ActorType, identifier: str, owner: Any | None, actor: Any | None
-) -> str | None:
-    # The line goes first: whether there is an account must make no difference.
-    refused = line_refusal(identifier, actor_type.settings)
-    if refused is not None:
-        return refused
+    reason = line_refusal(identifier, actor_type.settings)
+    if reason is not None:  # first, so that it makes no difference whether there is an account
+        return Recipient(actor, None, reason)
     if actor is not None:
-        return purpose.no_member if purpose.to_member is None else None
-    if owner is not None:
-        return purpose.inactive
-    if purpose.to_newcomer is None:
-        return purpose.no_newcomer
-    return None if actor_type.may_sign_up(identifier) else "not_invited"
+        signal, reason = purpose.to_member, purpose.no_member
+    elif owner is not None:
+        signal, reason = None, purpose.inactive
+    elif purpose.to_newcomer is None or actor_type.may_sign_up(identifier):
+        signal, reason = purpose.to_newcomer, purpose.no_newcomer
+    else:
+        signal, reason = None, "not_invited"
+    return Recipient(actor, signal, reason if signal is None else None)
