@@ -8,6 +8,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from types import NoneType
 from typing import Any
 
@@ -41,14 +42,13 @@ def canonical_binding(subject: str | None, binds: Mapping[str, Any] | None) -> s
         raise TypeError("subject= must be a text")
     if not isinstance(binds, Mapping | NoneType):
         raise TypeError("binds= must be a dict")
-    try:
+    # Nested too deeply; an integer of thousands of digits.
+    with suppress(RecursionError, ValueError):
         facts = [_plain(subject), _plain(binds)]
         text = json.dumps(facts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    except (RecursionError, ValueError):  # nested too deeply; an integer of thousands of digits
-        raise InvalidData("What is to be confirmed is too long.") from None
-    if len(text) > MAX_LENGTH:
-        raise InvalidData("What is to be confirmed is too long.")
-    return text
+        if len(text) <= MAX_LENGTH:
+            return text
+    raise InvalidData("What is to be confirmed is too long.")
 
 
 def read_binding(text: str) -> tuple[str | None, dict[str, Any] | None]:

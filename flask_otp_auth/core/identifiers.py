@@ -84,16 +84,13 @@ def _canonical(form: Canonicaliser, text: str) -> str:
         raise InvalidData("identifier must be a string.")
     try:
         identifier = form(trimmed(text))
+        refuse_awaitable(identifier, "identifier=")
+        if isinstance(identifier, str) and 0 < len(identifier) <= MAX_LENGTH:
+            identifier.encode()  # refuses lone surrogates
+            return identifier
     except ValueError:  # InvalidIdentifier is one, and what most parsers raise is another
         raise InvalidIdentifier from None
-    refuse_awaitable(identifier, "identifier=")
-    if not isinstance(identifier, str) or not 0 < len(identifier) <= MAX_LENGTH:
-        raise InvalidIdentifier
-    try:
-        identifier.encode()
-    except UnicodeEncodeError:
-        raise InvalidIdentifier from None
-    return identifier
+    raise InvalidIdentifier
 
 
 def trimmed(text: str) -> str:
