@@ -24,14 +24,12 @@ class Backend:
 
     :ivar open_store: opens the store of codes.
     :ivar open_limits: opens the storage of limits.
-    :ivar forgets: whether it evicts what it has no room for, sign-ins included.
     :ivar contact_at_start: whether it is a server, to be asked at the start whether it is there.
     :ivar path: the file that it is, if it is one.
     """
 
     open_store: Callable[[], Store]
     open_limits: Callable[[], Storage]
-    forgets: bool = False
     contact_at_start: bool = False
     path: str | None = None
 
@@ -54,7 +52,7 @@ def backend_for(uri: str, instance_path: str, setting: str = "OTP_AUTH_STORAGE_U
     if scheme == "memcached":
         from .memcached import memcached_halves
 
-        return Backend(*memcached_halves(uri, setting), forgets=True, contact_at_start=True)
+        return Backend(*memcached_halves(uri, setting), contact_at_start=True)
     if scheme == "unix" or scheme.startswith(("redis", "valkey")):
         from .redis_clients import redis_halves
 

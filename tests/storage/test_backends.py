@@ -46,7 +46,7 @@ class TestURI:
     @pytest.mark.parametrize("uri", ["memory://", "sqlite:///codes.sqlite3"])
     def test_what_is_no_server_is_not_asked_at_the_start(self, uri: str, tmp_path: Path) -> None:
         backend = backend_for(uri, str(tmp_path))
-        assert (backend.forgets, backend.contact_at_start) == (False, False)
+        assert backend.contact_at_start is False
 
     def test_nothing_is_shared_in_memory(self) -> None:
         backend = backend_for("memory://", "")
