@@ -230,15 +230,18 @@ class Credentials(Admissions):
         They are the token's own, but for their end and without the app's own claims.
 
         :param is_fresh: whether its sign-in has begun in this request. Then it is not counted, or
-            somebody else's session could keep the actor out by using up ``ACTOR_LIMITS``.
+            somebody else's session could keep the actor out by using up ``ACTOR_LIMITS``; nor is
+            its actor looked up again, as what the store raises would cost the person the code.
         :raises Unauthorized: if the token is not valid, or its sign-in or its actor is not.
         :raises RateLimited: if the actor has used up ``ACTOR_LIMITS``.
         :raises Unavailable: if the store or the limiter can't be reached.
         """
-        claims, _ = self.identify(token)
+        if is_fresh:
+            claims = self.issuer.verify(token, {AUTHENTICATION}, self.actors.names)
+        else:
+            claims, _ = self.identify(token)
+            self._count(self._type_of(claims), claims)
         actor_type = self._type_of(claims)
-        if not is_fresh:
-            self._count(actor_type, claims)
         payload = {name: claims.all[name] for name in CLAIMS}
         return {**payload, "exp": claims.auth_time + actor_type.settings.session_ttl}
 

@@ -56,6 +56,16 @@ class TestTheWay:
         browser.submit(otp=otp)
         assert browser.status == 303
 
+    def test_looks_nobody_up_once_the_code_is_used(
+        self, browser: Browser, customers: JoinableCustomers
+    ) -> None:
+        """If the app's table fails then, its owner would have to ask for another one."""
+        otp = browser.ask()
+        customers.calls.clear()
+        browser.submit(otp=otp)
+        assert browser.status == 303
+        assert customers.calls == [("find_by_identifier", ADA)]
+
     def test_sign_out(self, browser: Browser) -> None:
         browser.sign_in()
         browser.get("sign-out")
