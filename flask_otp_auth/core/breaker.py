@@ -4,18 +4,15 @@ Budgets by identifier don't see somebody who tries one guess at each of a millio
 failures are counted over all identifiers of an actor type. Codes that were sent before stay good.
 """
 
-import logging
 import time
 from collections.abc import Sequence
 
 from .. import signals
-from ..storage.base import Store
+from ..storage.base import Store, log_error
 from .budgets import Budget, Budgets
 from .crypto import KeyHasher, Keys, Sealer, is_expired, store_key
 from .events import Emit
 from .validators import Limit
-
-logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 #: Seconds for which the breaker stays open at least, so that it doesn't flutter.
 STAYS_OPEN = 600
@@ -93,5 +90,5 @@ class Breaker:
         return opened
 
     def _report(self, namespace: str, name: str) -> None:
-        logger.error("%s of %s is reached", f"OTP_AUTH_{name.upper()}", namespace)
+        log_error("%s of %s is reached", f"OTP_AUTH_{name.upper()}", namespace)
         self._emit(signals.breaker_opened, limit=name)

@@ -4,7 +4,6 @@ They stand on the strategies of the limits library. Keys are keyed hashes, so th
 and reveal neither address nor identifier.
 """
 
-import logging
 import math
 import threading
 import time
@@ -19,11 +18,9 @@ from limits.storage import MemoryStorage, Storage
 from limits.strategies import MovingWindowRateLimiter, RateLimiter
 
 from ..errors import ConfigError, Unavailable
-from ..storage.base import unavailable_on
+from ..storage.base import log_error, unavailable_on
 from .crypto import KeyHasher
 from .validators import Limit
-
-logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 #: The first part of every key, so that a storage can be shared with the app's own limits.
 NAMESPACE = "otp_auth"
@@ -221,7 +218,7 @@ class Budgets:
             with unavailable_on(self._errors()):
                 strategy = self._connect()
         except ConfigError as error:  # found late, as app.testing has changed
-            logger.error("%s", error)
+            log_error("%s", error)
             raise Unavailable from error
         storage = strategy.storage
         # limits' storage in memory starts its timer unguarded, so threads take turns at it.

@@ -1,6 +1,5 @@
 """Storages by URI: one setting says where codes and limits are kept."""
 
-import logging
 import os
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -9,13 +8,11 @@ from dataclasses import dataclass
 from limits.storage import Storage
 
 from ..errors import ConfigError, Unavailable
-from .base import CacheStore, Store, probe
+from .base import CacheStore, Store, log_error, probe
 from .drivers import refusal
 from .findings import Finding
 from .memory import MemoryCache, MemoryLimitStorage
 from .uris import fault
-
-logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 
 @dataclass(frozen=True)
@@ -190,5 +187,5 @@ class LazyStore(Store):
     def _tell(self, error: ConfigError) -> None:
         """Log a fault of the configuration that was found late."""
         if not self._told and not getattr(error.__cause__, "told", False):
-            logger.error("%s", error)
+            log_error("%s", error)
         self._told = True

@@ -4,6 +4,7 @@ Everything that must happen exactly once rests on these verbs. A right is a key 
 takes, never a mark that somebody adds, so a store that forgets can only refuse.
 """
 
+import contextvars
 import logging
 import math
 import secrets
@@ -130,6 +131,14 @@ class unavailable_on:  # noqa: N801 - it is used as a statement
         if isinstance(error, self._errors):
             logger.warning("the storage is unavailable: %s", type(error).__name__)
             raise Unavailable from error
+
+
+def log_error(text: str, *args: object, level: int = logging.ERROR) -> None:
+    """Log what went wrong, but not as a part of the request in which it did.
+
+    Error trackers keep the body of that request, and the code in it may still be good.
+    """
+    contextvars.Context().run(logger.log, level, text, *args, stacklevel=2)
 
 
 def text_of(value: Any) -> str | None:

@@ -1,6 +1,5 @@
 """One SQLite file for the threads of a process, and for other processes at the same time."""
 
-import logging
 import os
 import pathlib
 import sqlite3
@@ -12,10 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .base import log_error
 from .sqlite_files import File, RefusedFile, check_owners, file_at, keep_private, prepare
 from .sweep import SCHEMA, SWEEP_EVERY, sweep
-
-logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 #: What a file raises when it can't do its work.
 ERRORS = (sqlite3.Error, OSError)
@@ -183,7 +181,7 @@ class Database:
     def _tell(self, error: RefusedFile) -> None:
         if not self._told:
             self._told = True
-            logger.error("%s", error)
+            log_error("%s", error)
 
 
 def _text(stored: bytes) -> str:

@@ -17,6 +17,7 @@ from flask import Flask, current_app
 
 from ..core.jobs import Secret
 from ..errors import OTPAuthError
+from ..storage.base import log_error
 from .own_functions import finished
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
@@ -153,7 +154,7 @@ class Signaller:
             *_places(failure.error),
             *([failure.advice] if failure.advice else []),
         ]
-        logger.log(level, "%s", "\n".join(lines))
+        log_error("%s", "\n".join(lines), level=level)
 
 
 def _secret_part(name: str, value: object) -> str:

@@ -1,13 +1,14 @@
 """Error trackers: no event of Sentry's holds a code, an identifier or a challenge.
 
 Sentry keeps the body of the request in which an error is logged or raised, and the variables of
-each frame. So nothing is logged as an error while a live code is at hand, what delivers codes
-shows none, and for errors of the app itself there are the scrubber's lines of the manual.
+each frame. So what is logged as an error belongs to no request, what delivers codes shows none,
+and for errors of the app itself there are the scrubber's lines of the manual.
 """
 
 import json
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -310,7 +311,7 @@ def test_asvs_16_2_5_a_breaker_that_opens_shows_nobodys_guess(
 ) -> None:
     """OWASP ASVS 5.0, 16.2.5: that it opens is an error, in whose request it may be."""
     app = make_app(**TEN_DIGITS, OTP_AUTH_GLOBAL_FAILURE_LIMIT="3/hour")
-    api, events = Api(app.test_client()), watch(event_scrubber=scrubber())
+    api, events = Api(app.test_client()), watch()
     with Outbox(app) as outbox:
         challenge = api.generate().get_json()["challenge"]
         guess = wrong(outbox.last.otp)
@@ -318,4 +319,43 @@ def test_asvs_16_2_5_a_breaker_that_opens_shows_nobodys_guess(
             assert api.verify(guess, challenge=challenge).status_code == 400
     assert any("OTP_AUTH_GLOBAL_FAILURE_LIMIT" in text for text in events.texts)
     secrets = [guess, outbox.last.otp, ADA, challenge]
-    count(attack, "the breaker's alarm, scrubbed", events, secrets)
+    count(attack, "the breaker's alarm", events, secrets)
+
+
+def test_asvs_16_2_5_a_handler_that_raises_in_the_request_shows_no_code_that_is_still_good(
+    make_app: Callable[..., Flask], watch: Watch, attack: Begin
+) -> None:
+    """OWASP ASVS 5.0, 16.2.5: without the scrubber, too, as that is no error of a request."""
+    app = make_app(**TEN_DIGITS, OTP_AUTH_IP_VERIFY_LIMITS="1/hour")
+    table, api, events = Table(), Api(app.test_client()), watch()
+    for signal in (signals.otp_rejected, signals.rate_limited):
+        signal.connect(table.fail, app)
+    with Outbox(app) as outbox:
+        challenge = api.generate().get_json()["challenge"]
+        otp = outbox.last.otp
+        assert api.register(otp, ADA, challenge=challenge).status_code == 400
+        assert api.verify(otp, challenge=challenge).status_code == 429
+    assert len(events.texts) == 2
+    assert all("Table.fail" in text for text in events.texts)
+    count(attack, "a handler that raises while a right code is entered", events, [otp, ADA])
+    api.address = "198.51.100.7"
+    assert api.verify(otp, challenge=challenge).status_code == 200
+
+
+def test_asvs_16_2_5_a_storage_that_is_refused_while_a_right_code_is_entered_shows_none(
+    make_app: Callable[..., Flask], watch: Watch, attack: Begin, tmp_path: Path
+) -> None:
+    """OWASP ASVS 5.0, 16.2.5: as by a worker that has just started."""
+    file = tmp_path / "codes.sqlite3"
+    settings = {**TEN_DIGITS, "OTP_AUTH_STORAGE_URI": f"sqlite:///{file}"}
+    former, worker = make_app(**settings), make_app(**settings)
+    with Outbox(former) as outbox:
+        Api(former.test_client()).generate()
+    events, api = watch(), Api(worker.test_client())
+    file.chmod(0o666)
+    assert api.verify(outbox.last.otp).status_code == 503
+    file.chmod(0o600)
+    (text,) = events.texts
+    assert "others may write to" in text
+    count(attack, "a storage that is refused", events, [outbox.last.otp, ADA])
+    assert api.verify(outbox.last.otp).status_code == 200
