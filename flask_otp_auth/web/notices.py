@@ -32,6 +32,11 @@ def warn_of_settings(app: Flask, settings: Settings) -> None:
             "OTP_AUTH_STORAGE_URI is memory://: codes and limits are lost at a restart and "
             "are not shared with other workers"
         )
+    if (settings.sign_ins_uri or "").startswith("memory:"):
+        logger.warning(
+            "OTP_AUTH_SIGN_INS_URI is memory://: people are signed out at a restart, and by each "
+            "request that another worker answers"
+        )
     if f"{PREFIX}TOKEN_ISSUER" not in app.config:
         logger.warning(
             "OTP_AUTH_TOKEN_ISSUER is not set, so tokens are issued by %r, the app's name: an app "

@@ -27,6 +27,11 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
             {"OTP_AUTH_STORAGE_URI": "memory://", "OTP_AUTH_TOKEN_ISSUER": "https://shop.example"},
             ["OTP_AUTH_STORAGE_URI is memory"],
         ),
+        (
+            {"OTP_AUTH_SIGN_INS_URI": "memory://", "OTP_AUTH_TOKEN_ISSUER": "https://shop.example"},
+            ["OTP_AUTH_SIGN_INS_URI is memory"],
+        ),
+        ({"OTP_AUTH_SIGN_INS_URI": "memory://", "TESTING": True}, []),
     ],
 )
 def test_settings_that_suit_development_alone_are_noticed_elsewhere(
