@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import signals
@@ -13,7 +13,7 @@ from ..core.crypto import is_expired
 from ..errors import ActorNotCreated, DuplicateError, NotFound, RateLimited, Unauthorized
 from .admissions import Admissions, owner_of
 from .jwt import AUTHENTICATION, CLAIMS, REGISTRATION, Claims
-from .sign_ins import Held, Owner, SignIn
+from .sign_ins import MAX_SLOTS, MAX_TTL, Held, Owner, SignIn
 from .token import Token as Token
 
 
@@ -162,7 +162,10 @@ class Credentials(Admissions):
         """
         # Even if the actor is inactive, or the token would work again on reactivation.
         claims = self.issuer.verify(token, {AUTHENTICATION}, self.actors.names)
-        actor_type, held = self._live(claims)
+        actor_type = self.actors.get(claims.actor_type)
+        held = self._find_to_end(owner_of(actor_type, claims.subject), claims.sid)
+        if held is None:
+            raise Unauthorized
         self._count(actor_type, claims)
         if not self._end(held):
             raise Unauthorized
@@ -193,7 +196,7 @@ class Credentials(Admissions):
 
         Errors are those of :meth:`sign_ins`.
         """
-        held = self.slots.find(self._owner(actor_type, actor), sign_in_id)
+        held = self._find_to_end(self._owner(actor_type, actor), sign_in_id)
         return held is not None and self._end(held)
 
     def end_other_sign_ins(self, actor_type: str, actor: Any, current: str) -> int:
@@ -211,6 +214,10 @@ class Credentials(Admissions):
 
     def _owner(self, actor_type: str, actor: Any) -> Owner:
         return owner_of(self.actors.get(actor_type), _id_of(actor))
+
+    def _find_to_end(self, owner: Owner, sid: str) -> Held | None:
+        # Whatever the settings are: what no longer counts would, once they are changed back.
+        return self.slots.find(replace(owner, most=MAX_SLOTS, ttl=MAX_TTL), sid)
 
     def _end(self, held: Held) -> bool:
         ended = self.slots.end(held)
@@ -253,10 +260,9 @@ class Credentials(Admissions):
         """
         try:
             claims = self.issuer.verify_session(payload, self.actors.names)
-            _, held = self._live(claims)
         except Unauthorized:
             return
-        self._end(held)
+        self.end_sign_in(claims.actor_type, claims.subject, claims.sid)
 
     def _count(self, actor_type: ActorType, claims: Claims) -> None:
         """Count a request against its actor, before anything is done for it.

@@ -18,8 +18,8 @@ from ..core.crypto import KeyHasher, Keys, Sealer, is_expired, store_key
 from ..errors import Unavailable
 from ..storage.base import Store
 
-#: The most slots that any setting allows.
-MAX_SLOTS = 100
+#: The most slots that any setting allows, and the most seconds that a sign-in lasts.
+MAX_SLOTS, MAX_TTL = 100, 400 * 86_400
 
 #: How often a sign-in looks for a slot. Each time that it finds none, another sign-in found one.
 ATTEMPTS = 100

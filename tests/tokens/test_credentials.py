@@ -600,6 +600,27 @@ class TestRevoking:
         shop.customers.accounts[0].is_active = True
         assert not shop.is_valid(token)
 
+    @pytest.mark.parametrize("setting", [{"session_ttl": 60}, {"max_sign_ins": 1}])
+    def test_ends_what_does_not_count_meanwhile(
+        self,
+        make_shop: Callable[..., Shop],
+        now: time_machine.Traveller,
+        setting: dict[str, int],
+    ) -> None:
+        """Or it would count again once the setting is changed back."""
+        shop = make_shop()
+        tokens = [shop.sign_in() for _ in range(6)]
+        sessions = [shop.credentials.begin_session(token) for token in tokens[2:4]]
+        now.shift(60)
+        strict = make_shop(like=shop, token_ttl=60, **setting)
+        for token in tokens[:2]:
+            strict.credentials.revoke(token)
+        for session in sessions:
+            strict.credentials.end_session(session)
+        for token in tokens[4:]:
+            assert strict.credentials.end_sign_in("customer", 1, claims_of(token)["sid"])
+        assert not any(map(shop.is_valid, tokens))
+
     @pytest.mark.parametrize("by", [1, "1", "the actor"])
     def test_all_of_an_actor_end(self, shop: Shop, by: object) -> None:
         ada = shop.customers.accounts[0]
