@@ -27,6 +27,12 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: What all callers share that have no address.
 NO_ADDRESS = "unknown"
 
+#: What stands before an IPv4 address that was translated to IPv6 (RFC 6052, section 2.1).
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+
+#: What a proxy names the visitor in.
+_FORWARDING = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+
 # Some proxies put the port into X-Forwarded-For: 203.0.113.7:50000, [2001:db8::7]:443.
 _WITH_PORT = re.compile(r"\[(?P<ipv6>[^]]*)](:\d+)?|(?P<ipv4>[^:]*):\d+")
 
@@ -35,9 +41,9 @@ _WITH_PORT = re.compile(r"\[(?P<ipv6>[^]]*)](:\d+)?|(?P<ipv4>[^:]*):\d+")
 def address_buckets(address: str | None) -> tuple[str, ...]:
     """Return what an address counts as, the narrowest first.
 
-    An IPv4 address counts by itself, also where it is mapped into IPv6 (RFC 4291, 2.5.5.2). An
-    IPv6 address counts with its /64, which one link has, and with its /48, which one site has
-    (RFC 6177): whoever has a /48 has 65,536 of the former.
+    An IPv4 address counts by itself, also where it is mapped into IPv6 (RFC 4291, 2.5.5.2) or
+    translated to it (RFC 6052). An IPv6 address counts with its /64, which one link has, and with
+    its /48, which one site has (RFC 6177): whoever has a /48 has 65,536 of the former.
 
     :param address: ``request.remote_addr``; ``None`` behind a Unix socket.
     """
@@ -57,8 +63,10 @@ def _parsed(address: str | None) -> Address | None:
         parsed = ipaddress.ip_address(bare or "")
     except ValueError:
         return None
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-        return parsed.ipv4_mapped
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed in _TRANSLATED:
+            return ipaddress.IPv4Address(int(parsed) & 0xFFFF_FFFF)
+        return parsed.ipv4_mapped or parsed
     return parsed
 
 
@@ -76,8 +84,9 @@ class AddressNotice:
         """Look at the current request."""
         if _is_forwarded_untrusted():
             self._warn(
-                "requests come through a proxy (they have X-Forwarded-For or Forwarded) that the "
-                "app does not trust, so all visitors count as one address and share its limits: "
+                "requests come through a proxy (they have X-Forwarded-For, Forwarded or X-Real-IP) "
+                "that the app does not trust, so all visitors count as one address and share its "
+                "limits: have each proxy add to X-Forwarded-For, and trust as many as you run: "
                 "app.wsgi_app = werkzeug.middleware.proxy_fix.ProxyFix(app.wsgi_app, x_for=1)"
             )
         elif address_buckets(request.remote_addr) == (NO_ADDRESS,):
@@ -96,13 +105,20 @@ class AddressNotice:
 
 def _is_forwarded_untrusted() -> bool:
     environ = request.environ
-    if "HTTP_X_FORWARDED_FOR" not in environ and "HTTP_FORWARDED" not in environ:
-        return False
-    if "werkzeug.proxy_fix.orig" in environ:
-        return False
     # Anybody on the internet can send these headers; a proxy of the app's own is nearby.
-    peer = _parsed(request.remote_addr)
-    return peer is None or not peer.is_global
+    if not any(name in environ for name in _FORWARDING) or _is_global(request.remote_addr):
+        return False
+    if "werkzeug.proxy_fix.orig" not in environ:
+        return True
+    # With an x_for that doesn't fit, the proxy's own address stays, or that of another proxy is
+    # taken and the visitor's stands before it.
+    named = [each.strip() for each in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    return request.remote_addr not in named or any(map(_is_global, named))
+
+
+def _is_global(address: str | None) -> bool:
+    parsed = _parsed(address)
+    return parsed is not None and parsed.is_global
 
 
 def strategy_for(storage: Storage) -> RateLimiter:

@@ -41,6 +41,8 @@ class TestBuckets:
             ("192.0.2.1", ("192.0.2.1",)),
             ("::ffff:192.0.2.1", ("192.0.2.1",)),
             ("::FFFF:C000:0201", ("192.0.2.1",)),
+            ("64:ff9b::192.0.2.1", ("192.0.2.1",)),
+            ("64:ff9b:0:0:1::", ("64:ff9b::/64", "64:ff9b::/48")),
             ("2001:db8:1:2:3:4:5:6", ("2001:db8:1:2::/64", "2001:db8:1::/48")),
             ("2001:DB8:1:2::", ("2001:db8:1:2::/64", "2001:db8:1::/48")),
             ("fe80::1%eth0", ("fe80::/64", "fe80::/48")),
@@ -74,8 +76,9 @@ class TestBuckets:
     @given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1))
     def test_a_whole_ipv6_network_shares_its_buckets(self, address: Any, host: int) -> None:
         neighbour = type(address)(int(address) >> 64 << 64 | host)
-        mapped = bool(address.ipv4_mapped or neighbour.ipv4_mapped)
-        assert mapped or address_buckets(str(address)) == address_buckets(str(neighbour))
+        ipv4 = [str(each) for each in (address, neighbour) if len(address_buckets(str(each))) == 1]
+        assert all(each.startswith(("::ffff:", "64:ff9b::")) for each in ipv4)
+        assert ipv4 or address_buckets(str(address)) == address_buckets(str(neighbour))
 
     @given(st.ip_addresses(v=4), st.integers(0, 65535))
     def test_an_address_is_the_same_however_it_is_written(self, address: Any, port: int) -> None:
@@ -90,12 +93,14 @@ class TestNotice:
     def call(self, caplog: pytest.LogCaptureFixture) -> Callable[..., list[str]]:
         """Call an app of its own as often as there are headers; return what was logged."""
 
-        def call(address: str | None, *headers: dict[str, str], trusted: bool = False) -> list[str]:
+        def call(
+            address: str | None, *headers: dict[str, str], trusted: int | None = None
+        ) -> list[str]:
             app = Flask("shop")
             app.add_url_rule("/", "index", lambda: "in")
             app.before_request(AddressNotice())
-            if trusted:
-                app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)
+            if trusted is not None:
+                app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted)
             client = app.test_client()
             client.environ_base.pop("REMOTE_ADDR", None)
             if address is not None:
@@ -110,7 +115,11 @@ class TestNotice:
 
     FORWARDED = pytest.mark.parametrize(
         "headers",
-        [{"X-Forwarded-For": "198.51.100.7"}, {"Forwarded": "for=198.51.100.7"}],
+        [
+            {"X-Forwarded-For": "198.51.100.7"},
+            {"Forwarded": "for=198.51.100.7"},
+            {"X-Real-IP": "198.51.100.7"},
+        ],
         ids=lambda headers: next(iter(headers)),
     )
 
@@ -131,8 +140,37 @@ class TestNotice:
     ) -> None:
         assert call(peer, headers) == []
 
-    def test_a_trusted_proxy_is_not(self, call: Callable[..., list[str]]) -> None:
-        assert call("127.0.0.1", {"X-Forwarded-For": "198.51.100.7"}, trusted=True) == []
+    @pytest.mark.parametrize(
+        ("visitor", "trusted"),
+        [
+            ("198.51.100.7", 1),
+            ("10.0.0.7", 1),
+            ("127.0.0.1", 1),
+            ("1.1.1.1, 8.8.8.8", 1),
+            ("8.8.8.8, 10.0.0.2", 2),
+        ],
+    )
+    def test_a_trusted_proxy_is_not(
+        self, call: Callable[..., list[str]], visitor: str, trusted: int
+    ) -> None:
+        assert call("127.0.0.1", {"X-Forwarded-For": visitor}, trusted=trusted) == []
+
+    @pytest.mark.parametrize(
+        ("headers", "trusted"),
+        [
+            ({"X-Forwarded-For": "8.8.8.8"}, 0),
+            ({"X-Forwarded-For": "8.8.8.8"}, 2),
+            ({"X-Forwarded-For": "8.8.8.8, 10.0.0.2"}, 1),
+            ({"Forwarded": "for=8.8.8.8"}, 1),
+            ({"X-Real-IP": "8.8.8.8"}, 1),
+        ],
+    )
+    def test_one_that_proxy_fix_does_not_fit_is_told(
+        self, call: Callable[..., list[str]], headers: dict[str, str], trusted: int
+    ) -> None:
+        """Trusting none, too many or too few, or reading what the proxy doesn't write."""
+        (message,) = call("127.0.0.1", headers, headers, trusted=trusted)
+        assert "trust as many as you run" in message
 
     def test_a_visitor_at_home_is_not(self, call: Callable[..., list[str]]) -> None:
         assert call("127.0.0.1", {}) == []
@@ -147,7 +185,7 @@ class TestNotice:
     def test_what_a_trusted_proxy_says_may_be_no_address_either(
         self, call: Callable[..., list[str]]
     ) -> None:
-        (message,) = call("127.0.0.1", {"X-Forwarded-For": "unknown"}, trusted=True)
+        (message,) = call("127.0.0.1", {"X-Forwarded-For": "unknown"}, trusted=1)
         assert "without an IP address" in message
 
 
