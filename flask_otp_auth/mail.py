@@ -15,6 +15,7 @@ from blinker import NamedSignal
 from flask import Flask
 
 from . import signals
+from .core.scopes import Scope
 from .errors import ConfigError
 from .messages import Email, email
 from .web.state import State, current_state
@@ -69,6 +70,7 @@ class _Mailer:
         only: frozenset[str] | None,
     ) -> None:
         self._delivery = state.delivery
+        self._fixed_codes = state.fixed_codes
         self._send = send
         # As RFC 5322, 3.4 wants a display name: quoted, or encoded.
         self._from = formataddr((state.settings.site_name, address))
@@ -99,7 +101,10 @@ class _Mailer:
 
     def tell_of_device(self, sender: Flask, **signal: Any) -> None:
         """Tell of a sign-in on a new device; the sign-in doesn't wait for the mail server."""
-        if signal["new_device"] and self._is_for(signal) and "@" in (signal["identifier"] or ""):
+        identifier = signal["identifier"] or ""
+        if not signal["new_device"] or not self._is_for(signal) or "@" not in identifier:
+            return
+        if not self._fixed_codes.has(Scope(signal["actor_type"], "", identifier)):
             self._delivery.run_soon("mail_codes", partial(self._mail, sender, signal))
 
     def _is_for(self, signal: Mapping[str, Any]) -> bool:

@@ -10,12 +10,14 @@ from weakref import ref
 import flask_mail
 import flask_mailman
 import pytest
-from fakes import ADA, BOB, Api, Customers, sign_in
+from fakes import ADA, BOB, SECRET, Api, Customers, sign_in
 from flask import Flask
 from mailbox_server import Mailbox
 from stores import PATIENCE, free_port, until
 
 from flask_otp_auth import ConfigError, OTPAuth, current_actor, page_required
+from flask_otp_auth.core.crypto import Keys
+from flask_otp_auth.core.test_identities import FixedCodes
 from flask_otp_auth.mail import mail_codes
 from flask_otp_auth.testing import Outbox
 
@@ -176,6 +178,20 @@ def test_a_new_device_is_told_of(make_mailing: Callable[..., Flask], mailbox: Ma
     sign_in(make_mailing())
     subject = mailbox.next()["Subject"]
     assert subject == "A new device has signed in to your account at Ada's shop"
+
+
+def test_a_test_identity_is_told_of_none(
+    make_mailing: Callable[..., Flask], mailbox: Mailbox, customers: Customers
+) -> None:
+    """No message is sent to it: its address may be nobody's."""
+    keys = Keys.derive([SECRET.encode()], "shop")
+    line, code = FixedCodes(keys, ()).new("customer", BOB, 7)
+    app = make_mailing(OTP_AUTH_TEST_IDENTITIES=[str(line)])
+    customers.add(BOB)
+    assert Api(app.test_client()).verify(code, BOB).status_code == 200
+    sign_in(app, ADA)
+    assert mailbox.next()["To"] == ADA
+    assert mailbox.is_empty()
 
 
 def test_a_sign_in_waits_for_no_mail_server(
