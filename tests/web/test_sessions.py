@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 import time_machine
 from cachelib import SimpleCache
-from fakes import BOB, START, Api, Customers, SignalRecorder, Watched, bearer, register, sign_in
+from fakes import (
+    BOB,
+    SECRET,
+    START,
+    Api,
+    Customers,
+    SignalRecorder,
+    Watched,
+    bearer,
+    register,
+    sign_in,
+)
 from flask import Flask, session
 from flask.testing import FlaskClient
 from flask_session.cachelib import CacheLibSessionInterface
@@ -392,6 +403,25 @@ class TestEnd:
         for fallbacks, expected in (([app.secret_key], 200), ([], 401)):
             after = with_pages(make_app(SECRET_KEY_FALLBACKS=fallbacks, **new))
             assert status(browser_with(after, cookie_of(client))) == expected
+
+    @pytest.mark.parametrize(("announced", "expected"), [(True, 401), (False, 200)])
+    def test_a_worker_ends_those_of_a_key_that_was_announced_to_it(
+        self,
+        make_app: Callable[..., Flask],
+        tmp_path: Any,
+        announced: bool,
+        expected: int,
+    ) -> None:
+        """In a deployment half done, as docs/tokens.md has it."""
+        uri = {"OTP_AUTH_STORAGE_URI": f"sqlite:///{tmp_path}/codes.sqlite3"}
+        old, new = SECRET, "the-key-that-comes-after-the-one-before"
+        fallbacks = [new] if announced else []
+        former, otp_auth = make_app(SECRET_KEY_FALLBACKS=fallbacks, **uri), OTPAuth()
+        latter = with_pages(make_app(SECRET_KEY=new, SECRET_KEY_FALLBACKS=[old], **uri))
+        token = sign_in(latter)
+        with former.app_context():
+            otp_auth.revoke_all("customer", "1")
+        assert status(latter.test_client(), token=token) == expected
 
 
 class TestCurrentSignIn:
