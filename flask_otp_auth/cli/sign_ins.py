@@ -21,7 +21,7 @@ from .commands import (
 
 
 def _given(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if not value:  # as of a variable that a script forgot to set
+    if value in ("", "None"):  # as of a variable that a script forgot to set
         raise click.UsageError("ACTOR_ID is empty.")
     return value
 

@@ -43,8 +43,9 @@ class TestSignIns:
         assert read(app, "sign-ins", "customer", "7") == []
 
     @pytest.mark.parametrize("command", ["sign-ins", "revoke"])
-    def test_of_an_empty_id_is_a_wrong_use(self, app: Flask, command: str) -> None:
-        ran = run(app, command, "customer", "")
+    @pytest.mark.parametrize("empty", ["", "None"])
+    def test_of_an_empty_id_is_a_wrong_use(self, app: Flask, command: str, empty: str) -> None:
+        ran = run(app, command, "customer", empty)
         assert ran.exit_code == 2
         assert "ACTOR_ID is empty" in ran.output
 
