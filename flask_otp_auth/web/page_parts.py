@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from ..errors import ConfigError
 
 if TYPE_CHECKING:
     from ..core.actors import ActorRegistry
+
+logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 #: Returns variables of the app's own for the templates of pages.
 PageContext = Callable[[], Mapping[str, Any]]
@@ -43,7 +46,12 @@ class PageParts:
         """
         for name in self.forms:
             actor_type = actors.find(name)
-            if actor_type is not None and not actor_type.has_create:
+            if actor_type is None:
+                logger.warning(
+                    "a sign-up form is for %r, which is no actor type yet: under another name "
+                    "people join without the form", name,
+                )  # fmt: skip
+            elif not actor_type.has_create:
                 raise ConfigError(
                     f"actor type {name!r} has a sign-up form, so its store needs a method "
                     "create(identifier, fields)"

@@ -225,12 +225,17 @@ class TestTheForm:
         with pytest.raises(ConfigError, match="create"):
             make_shop(make_members(form=Profile))
 
-    def test_of_an_actor_type_that_is_yet_to_come_is_taken(
-        self, make_shop: Callable[..., Flask], customers: JoinableCustomers
+    def test_of_an_actor_type_that_is_yet_to_come_is_taken_and_told_of(
+        self,
+        make_shop: Callable[..., Flask],
+        customers: JoinableCustomers,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
+        """As its name may be a slip, and nobody would see the form."""
         otp_auth = OTPAuth()
         otp_auth.sign_up_form("customer")(Profile)
         app = make_shop(otp_auth)
+        assert "a sign-up form is for 'customer', which is no actor type yet" in caplog.text
         otp_auth.add_actor_type("customer", customers)
         browser = Browser(app)
         prove(browser)
