@@ -94,8 +94,8 @@ class OTPAuth(FlowCalls):
         :param name: the actor type as it stands in URLs: letters, digits, ``-`` and ``_``.
         :param store: finds the app's accounts: ``find_by_identifier`` and ``find_by_id``.
         :param identifier: ``"email"``, ``"phone"``, ``("email", "phone")`` for either in one
-            field, or a callable that returns the canonical form of what was typed or raises
-            :class:`InvalidIdentifier`.
+            field, or a callable that returns the canonical form of what was typed, and such a form
+            as it is, or raises :class:`InvalidIdentifier`.
         :param sign_up: ``"open"``, ``"closed"``, or a callable that tells of a canonical identifier
             whether it may register.
         :param form: the sign-up form of the pages, as in :meth:`sign_up_form`.
