@@ -17,7 +17,7 @@ from ..core.crypto import is_expired
 from ..core.events import Emit
 from ..core.identifiers import destination, line_refusal
 from ..core.jobs import Outgoing, Secret, SendJob, Suppressed
-from ..core.lanes import Lanes
+from ..core.lanes import Lanes, send_budget
 from ..core.live_codes import LiveCodes
 from ..core.own_purposes import OwnPurposeRegistry
 from ..core.purposes import PURPOSES
@@ -110,13 +110,17 @@ class CodeSender:
     def give_up(self, job: SendJob) -> None:
         """Let another code be asked for at once, as this one could not be delivered.
 
-        It gives no send back: a mail server may have timed out after it had accepted.
+        It gives no send back: a mail server may have timed out after it had accepted. So a long
+        code, which has no limit but its window, takes one of ``SEND_LIMITS`` to have it opened.
 
-        :raises Unavailable: if the store can't be reached.
+        :raises Unavailable: if the store or the limiter can't be reached.
         """
         settings = self.settings_of(job.scope)
         interval = codes.LONG_INTERVAL if job.long else settings.resend_interval
-        if not is_expired(job.asked_at + interval):  # else the window is a newer request's
+        if is_expired(job.asked_at + interval):  # the window is a newer request's
+            return
+        budget = send_budget(job.scope, settings)
+        if not job.long or self.budgets.take(budget).refused is None:
             self.lanes.open_window(job.scope, long=job.long)
 
     def _count(self, scope: Scope, settings: Settings, namespace: str, *, enforced: bool) -> None:
