@@ -7,13 +7,14 @@ finders, a list in place of an actor) ends in an error and never in a sign-in.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import getattr_static
 from typing import Any, Literal, Protocol
 
 from ..errors import ConfigError, NotFound
 from .identifiers import Canonicaliser, IdentifierSpec, canonicaliser
 from .registry import Registry
 from .settings import Settings, overrides
-from .store_checks import check_store, class_name, described, is_async, refuse_awaitable
+from .store_checks import check_store, class_name, described, is_async, refuse_awaitable, truth
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -44,9 +45,15 @@ def actor_id(actor: Any) -> str:
     """Return an actor's id: ``get_id()`` where it has one (Flask-Login), else ``id``.
 
     :raises TypeError: if it has no id, or one that is ``None`` or empty.
+    :raises ValueError: if it is bytes.
     """
     own = None if isinstance(actor, type) else _own_id(actor)
     refuse_awaitable(own, f"{class_name(actor)}.get_id")
+    if isinstance(own, bytes):  # their text is "b'…'", by which no store finds anybody again
+        raise ValueError(
+            f"the id of this {class_name(actor)} is bytes; give it a get_id() that makes a text of "
+            "them, such as their hex()"
+        )
     # Flask-Login's UserMixin makes the text "None" of an id that the database has yet to give.
     # A method in place of a value would be another text at each start.
     if own is None or callable(own) or str(own) in ("", "None"):
@@ -64,13 +71,16 @@ def _own_id(actor: Any) -> Any:
 def is_active(actor: Any) -> bool:
     """Tell whether an actor may sign in: its ``is_active``, if it has one.
 
-    :raises TypeError: if ``is_active`` is a coroutine function, whose answer is always true.
+    :raises TypeError: if ``is_active`` is a text, bytes or a coroutine, which are always true.
     """
-    active = getattr(actor, "is_active", True)
+    try:
+        active = actor.is_active
+    except AttributeError:
+        if getattr_static(actor, "is_active", None) is not None:
+            raise  # a property has read what is not there: it has not said that the actor is active
+        return True
     # In old models it is a method, and a method itself is always true.
-    answer = active() if callable(active) else active
-    refuse_awaitable(answer, f"{class_name(actor)}.is_active")
-    return bool(answer)
+    return truth(active() if callable(active) else active, f"{class_name(actor)}.is_active")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -185,14 +195,12 @@ class ActorType:
     def is_active(self, actor: Any) -> bool:
         """Tell whether an actor may sign in: what the store says, else the actor's ``is_active``.
 
-        :raises TypeError: if the answer is a coroutine, which is always true.
+        :raises TypeError: if the answer is a text, bytes or a coroutine, which are always true.
         """
         ask = getattr(self.store, "is_active", None)
         if not callable(ask):
             return is_active(actor)
-        answer = ask(actor)
-        refuse_awaitable(answer, f"{class_name(self.store)}.is_active()")
-        return bool(answer)
+        return truth(ask(actor), f"{class_name(self.store)}.is_active()")
 
     def may_sign_up(self, identifier: str) -> bool:
         """Tell whether somebody new with that canonical identifier may register.

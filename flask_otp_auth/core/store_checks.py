@@ -78,6 +78,22 @@ def refuse_awaitable(value: object, place: str) -> None:
     raise TypeError(f"{place} must not be async: it returned {described(value)} where a value is")
 
 
+def truth(value: object, place: str) -> bool:
+    """Return whether a value is true.
+
+    :param place: what has returned it.
+    :raises TypeError: if it would be true whatever it says: a coroutine, a text or bytes, as old
+        tables have them (``"f"``, ``"N"``, ``b"\\x00"``).
+    """
+    refuse_awaitable(value, place)
+    if value and isinstance(value, str | bytes):
+        raise TypeError(
+            f"{place} must be True or False, not {described(value)}, which is true even if it says "
+            "no; compare it, such as is_active=lambda row: row.active == 'Y'"
+        )
+    return bool(value)
+
+
 def described(value: object) -> str:
     """Return what a value is, without the value: it may be a person's data."""
     kind = type(value).__name__

@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import Any
 
 from sqlalchemy import or_, select
-from sqlalchemy.exc import ArgumentError, IntegrityError
-from sqlalchemy.orm import Mapper, Session, class_mapper, sessionmaker
-from sqlalchemy.orm.exc import UnmappedClassError
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
 
 from ..core import actors
 from ..core.identifiers import Canonicaliser, stored_form
-from ..core.store_checks import described, is_async
+from ..core.store_checks import is_async
 from ..errors import AmbiguousActor, ConfigError, DuplicateError
+from .row_ids import check_key, mapper_of, primary_key, python_type
 from .spellings import RECHECK_INTERVAL, Read, Spellings, lower_conditions
 from .switches import refuse_unread_switch
 
@@ -82,18 +82,23 @@ class SQLAlchemyActorStore:
         self._model = model
         self._open = _opener(session)
         self._identifiers = tuple(identifiers)
-        self._key = key or _primary_key(model)
+        self._key = key or primary_key(model)
         self._ignore_case = ignore_case
         self._is_active = is_active
         self._is_deleted = is_deleted
         self._canonical = canonical
         for name in (*self._identifiers, self._key):
-            if not hasattr(model, name):
-                raise ConfigError(f"{model.__name__} has no attribute {name!r}")
-        if is_async(is_active) or is_async(is_deleted):
-            raise ConfigError("is_active= and is_deleted= must be plain functions, not async def")
+            if not isinstance(name, str) or not hasattr(model, name):
+                raise ConfigError(f"{model.__name__} has no attribute {str(name)!r}")
+        check_key(model, self._key)
+        functions = (_nobody if is_active is None else is_active, is_deleted, canonical)
+        if not all(map(callable, functions)) or any(map(is_async, functions)):
+            raise ConfigError(
+                "is_active=, is_deleted= and canonical= must be plain functions, not async def, "
+                "such as is_active=lambda row: not row.disabled"
+            )
         if is_active is None:
-            names = _mapper_of(model).columns.keys()
+            names = mapper_of(model).columns.keys()
             refuse_unread_switch(model, names, reads_deleted=is_deleted is not _nobody)
 
     def find_by_identifier(self, identifier: str) -> Any | None:
@@ -116,7 +121,7 @@ class SQLAlchemyActorStore:
         """
         column = getattr(self._model, self._key)
         try:
-            wanted = _python_type(column)(actor_id)
+            wanted = python_type(column)(actor_id)
         except (ValueError, ArithmeticError):  # a Decimal raises the other
             return None
         with self._reading() as read:
@@ -261,30 +266,3 @@ def _plain(session: Any) -> Session:
             f"of the class {type(plain).__qualname__}"
         )
     return plain
-
-
-def _mapper_of(model: Any) -> Mapper[Any]:
-    # Unlike inspect(), this doesn't configure the mappers: other models may be still to come.
-    try:
-        return class_mapper(model, configure=False)
-    except (ArgumentError, UnmappedClassError):
-        raise ConfigError(f"model must be a mapped class, not {described(model)}") from None
-
-
-def _primary_key(model: type[Any]) -> str:
-    mapper = _mapper_of(model)
-    if len(mapper.primary_key) > 1:
-        raise ConfigError(
-            f"{model.__name__} has a primary key of several columns; name the attribute that "
-            "is an actor's id with key="
-        )
-    return mapper.get_property_by_column(mapper.primary_key[0]).key
-
-
-def _python_type(column: Any) -> Callable[[str], Any]:
-    """Return what makes a column's value of a text; itself if the column's type doesn't tell."""
-    try:
-        python_type = column.type.python_type
-    except NotImplementedError:  # as SQLAlchemy 2.0 has it
-        return str
-    return str if python_type is object else python_type  # as 2.1 has it

@@ -103,6 +103,11 @@ class TestTheId:
         with pytest.raises(TypeError, match="must have an id"):
             actor_id(actor)
 
+    def test_bytes_are_none_as_no_store_would_find_their_text(self) -> None:
+        with pytest.raises(ValueError, match=r"id of this SimpleNamespace is bytes.* get_id\(\)"):
+            actor_id(SimpleNamespace(id=b"\x00\x07"))
+        assert actor_id(SimpleNamespace(id=b"\x00\x07", get_id=lambda: "0007")) == "0007"
+
     def test_a_coroutine_is_none(self) -> None:
         class Actor:
             async def get_id(self) -> str:
@@ -346,6 +351,28 @@ class TestFinding:
     @pytest.mark.parametrize("active", [True, 1, lambda: True])
     def test_an_actor_that_says_it_is_active_is_found(self, active: object) -> None:
         assert build(Accounts(account(is_active=active))).find_by_id("7") is not None
+
+    def test_an_actor_whose_property_fails_has_not_said_that_it_is_active(self) -> None:
+        class Member(SimpleNamespace):
+            @property
+            def is_active(self) -> bool:
+                return not self.profile.blocked
+
+        with pytest.raises(AttributeError, match="blocked"):
+            build(Accounts(Member(id=7, email=ADA, profile=None))).find_by_identifier(ADA)
+
+    @pytest.mark.parametrize("text", ["f", "N", "false", "disabled", b"\x00", lambda: "0"])
+    def test_a_text_says_neither_as_it_is_always_true(self, text: object) -> None:
+        with pytest.raises(TypeError, match=r"SimpleNamespace\.is_active must be True or False"):
+            build(Accounts(account(is_active=text))).find_by_id("7")
+        store = Accounts(account())
+        store.is_active = lambda actor: text() if callable(text) else text  # type: ignore[attr-defined] # it may have one
+        with pytest.raises(TypeError, match=r"Accounts\.is_active\(\) must be True or False"):
+            build(store).find_by_identifier(ADA)
+
+    @pytest.mark.parametrize("nothing", ["", b""])
+    def test_an_empty_one_is_no(self, nothing: object) -> None:
+        assert build(Accounts(account(is_active=nothing))).find_by_id("7") is None
 
     def test_a_store_may_say_who_is_active_in_place_of_the_actor(self) -> None:
         class Store(Accounts):

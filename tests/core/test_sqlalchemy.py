@@ -16,9 +16,11 @@ import time_machine
 from flask import Flask
 from flask_login import UserMixin
 from sqlalchemy import (
+    DateTime,
     Engine,
     ForeignKey,
     Integer,
+    LargeBinary,
     Numeric,
     String,
     create_engine,
@@ -502,6 +504,26 @@ class TestModels:
         with pytest.raises(ConfigError, match="Member has no attribute 'uid'"):
             SQLAlchemyActorStore(Member, sessions, key="uid")
 
+    @pytest.mark.parametrize("given", [{"key": Member.id}, {"identifiers": [Member.email]}])
+    def test_an_attribute_is_named_and_not_passed(
+        self, sessions: sessionmaker[Session], given: dict[str, Any]
+    ) -> None:
+        with pytest.raises(ConfigError, match="has no attribute 'Member"):
+            SQLAlchemyActorStore(Member, sessions, **given)
+
+    @pytest.mark.parametrize("kind", [LargeBinary(16), DateTime()])
+    def test_a_key_that_no_text_leads_to_is_refused(
+        self, sessions: sessionmaker[Session], kind: Any
+    ) -> None:
+        by_kind = model("ByKind", column="number", id=mapped_column(kind, primary_key=True))
+        with pytest.raises(ConfigError, match=r"ByKind\.id can't be made of the text .* key="):
+            SQLAlchemyActorStore(by_kind, sessions)
+        assert SQLAlchemyActorStore(by_kind, sessions, key="number")
+
+    def test_so_is_one_that_is_no_column(self, sessions: sessionmaker[Session]) -> None:
+        with pytest.raises(ConfigError, match="can't be made of the text"):
+            SQLAlchemyActorStore(Member, sessions, key="metadata")
+
     @pytest.mark.parametrize("unmapped", [object, Member(), "member"])
     def test_what_is_no_mapped_class_is_refused(
         self, sessions: sessionmaker[Session], unmapped: Any
@@ -967,7 +989,18 @@ class TestWhoIsSwitchedOff:
         with pytest.raises(ConfigError, match="a column 'disabled'"):
             SQLAlchemyActorStore(Switched, sessions, is_deleted=lambda row: row.deleted_at)
 
-    @pytest.mark.parametrize("option", ["is_active", "is_deleted"])
+    @pytest.mark.parametrize(
+        "given",
+        [{"is_active": "disabled"}, {"is_active": Member.is_active}, {"is_active": False},
+         {"is_deleted": None}, {"canonical": "email"}],
+    )  # fmt: skip
+    def test_only_by_a_function(
+        self, sessions: sessionmaker[Session], given: dict[str, Any]
+    ) -> None:
+        with pytest.raises(ConfigError, match="must be plain functions"):
+            SQLAlchemyActorStore(Member, sessions, **given)
+
+    @pytest.mark.parametrize("option", ["is_active", "is_deleted", "canonical"])
     def test_not_with_a_coroutine(self, sessions: sessionmaker[Session], option: str) -> None:
         async def ask(row: Any) -> bool:
             return True
