@@ -9,6 +9,7 @@ from flask import Flask
 from . import signals
 from .errors import ConfigError
 from .messages import email, sms
+from .web.state import app_itself
 
 
 def print_codes(app: Flask) -> None:
@@ -18,6 +19,7 @@ def print_codes(app: Flask) -> None:
         ``app.testing`` is true, and the output is no terminal. With ``app.run(debug=True)``, which
         comes later, set ``app.debug`` before. Each message is refused there, too.
     """
+    app = app_itself(app)
     _refuse_in_production(app)
     signals.otp_generated.connect(_print, app)
     signals.pre_register_otp_generated.connect(_print, app)

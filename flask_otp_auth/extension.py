@@ -14,7 +14,7 @@ from .web.flow_calls import FlowCalls
 from .web.own_functions import finished, gate_of
 from .web.page_parts import PageContext, PageParts
 from .web.purposes import Purpose
-from .web.state import EXTENSION, state_of
+from .web.state import EXTENSION, app_itself, state_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -208,6 +208,7 @@ class OTPAuth(FlowCalls):
         from .web.limits import exempt
         from .web.notices import fall_back_on_handlers_of, warn_of_settings
 
+        app = app_itself(app)
         if EXTENSION in app.extensions:
             raise ConfigError("this app has an OTPAuth already; call init_app once")
         fall_back_on_handlers_of(app)

@@ -18,7 +18,7 @@ from . import signals
 from .core.scopes import Scope
 from .errors import ConfigError
 from .messages import Email, email
-from .web.state import State, current_state
+from .web.state import State, app_itself, current_state
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
@@ -41,6 +41,7 @@ def mail_codes(app: Flask, mail: Any, *, only: Collection[str] | None = None) ->
     :raises ConfigError: if ``init_app`` was not called, ``mail`` is something else,
         ``MAIL_DEFAULT_SENDER`` has no address, or an actor type is not registered.
     """
+    app = app_itself(app)
     with app.app_context():
         state = current_state()
     mailer = _Mailer(state, _sender_of(mail), _address(app), _checked(state, only))

@@ -7,14 +7,15 @@ from typing import Any
 from blinker import NamedSignal
 from flask import Flask, current_app
 
+from ..web.state import app_itself
+
 #: The name and the arguments of each signal.
 Heard = list[tuple[str, dict[str, Any]]]
 
 
 def this_app() -> Flask:
     """Return the app itself, which signals are sent by."""
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined] # of each proxy
-    return app
+    return app_itself(current_app)
 
 
 def is_unheard(signal: NamedSignal) -> bool:

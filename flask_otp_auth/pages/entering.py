@@ -4,6 +4,7 @@ from flask import Response, current_app, session
 
 from ..tokens.token import Token
 from ..web import sessions
+from ..web.state import app_itself
 from .visits import Visit, redirect
 
 
@@ -15,6 +16,6 @@ def enter(visit: Visit, token: Token) -> Response:
     place = visit.after_sign_in()
     sessions.begin(token, is_fresh=True)
     session[sessions.IDENTIFIER] = token.identifier
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = app_itself(current_app)
     sessions.begun_at_page.send(app, actor_type=visit.name, actor=token.actor)
     return visit.forget(redirect(place))

@@ -13,6 +13,7 @@ from blinker import NamedSignal
 from flask import Flask
 
 from .. import signals
+from ..web.state import app_itself
 from .messages import Message, Suppression
 from .twins import state_of
 
@@ -36,7 +37,7 @@ class Outbox:
     """
 
     def __init__(self, app: Flask, *, alone: bool = True) -> None:
-        self._app = app
+        self._app = app_itself(app)
         self._alone = alone
         self._held_back: list[tuple[NamedSignal, Handler]] = []
         self.messages: list[Message] = []
@@ -69,6 +70,9 @@ class Outbox:
     @property
     def last(self) -> Message:
         """The newest message; raises :class:`IndexError` if there is none."""
+        if not self.messages:
+            reasons = ", ".join(each.reason for each in self.suppressed) or "none"
+            raise IndexError(f"no code was sent within the with block; suppressed: {reasons}")
         return self.messages[-1]
 
     def codes_to(self, identifier: str) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from flask import Flask, current_app
+from werkzeug.local import LocalProxy
 
 from ..errors import ConfigError
 
@@ -104,6 +105,15 @@ def state_of(app: Flask) -> State:
     if state is None:
         raise ConfigError("the app has no OTPAuth: call otp_auth.init_app(app)")
     return cast(State, state)
+
+
+def app_itself(app: Flask) -> Flask:
+    """Return the app, where a proxy such as ``current_app`` may stand for it.
+
+    What is connected to a proxy never hears of the app's signals, and nothing can refer to one
+    weakly.
+    """
+    return app._get_current_object() if isinstance(app, LocalProxy) else app
 
 
 def current_state() -> State:

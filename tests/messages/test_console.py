@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fakes import ADA, BOB, Api, Customers, sign_in
-from flask import Flask
+from flask import Flask, current_app
 
 from flask_otp_auth import ConfigError, OTPAuth
 from flask_otp_auth.console import print_codes
@@ -65,6 +65,16 @@ def test_notices_are_printed_as_well(
         f"To {BOB}: There is no account at shop for this address",
         f"To {ADA}: A new device has signed in to your account at shop",
     ]
+
+
+def test_the_current_app_may_stand_for_the_app(
+    otp_auth: OTPAuth, make_app: Callable[..., Flask], capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = make_app(otp_auth)
+    with app.app_context():
+        print_codes(current_app)
+    Api(app.test_client()).generate(ADA)
+    assert f"To {ADA}: " in capsys.readouterr().out
 
 
 def turn(app: Flask, **on: bool) -> None:

@@ -11,7 +11,7 @@ import flask_mail
 import flask_mailman
 import pytest
 from fakes import ADA, BOB, SECRET, Api, Customers, sign_in
-from flask import Flask
+from flask import Flask, current_app
 from mailbox_server import Mailbox
 from stores import PATIENCE, free_port, until
 
@@ -313,6 +313,17 @@ def test_handlers_live_as_long_as_the_app(mailbox: Mailbox) -> None:
     del app
     gc.collect()
     assert gone() is None
+
+
+def test_the_current_app_may_stand_for_the_app(mailbox: Mailbox) -> None:
+    app = configured(mailbox)
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", Customers())
+    with app.app_context():
+        otp_auth.init_app(current_app)
+        mail_codes(current_app, flask_mail.Mail(app))
+    Api(app.test_client()).pre_register(BOB)
+    assert mailbox.next()["To"] == BOB
 
 
 # -- bad configurations -------------------------------------------------------------------

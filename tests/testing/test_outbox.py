@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from cachelib import SimpleCache
 from fakes import ADA, BOB, START, Api, Customers
-from flask import Flask
+from flask import Flask, current_app
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
@@ -104,9 +104,13 @@ class TestContents:
             api.generate(ADA)
         assert len(outbox) == 1
 
-    def test_of_an_empty_one_have_no_last_message(self, app: Flask) -> None:
-        with Outbox(app) as outbox, pytest.raises(IndexError):
-            outbox.last  # noqa: B018 - the access is what is tested
+    def test_of_an_empty_one_have_no_last_message_but_reasons(self, app: Flask, api: Api) -> None:
+        with Outbox(app) as outbox:
+            with pytest.raises(IndexError, match="no code was sent .* suppressed: none"):
+                outbox.last  # noqa: B018 - the access is what is tested
+            api.generate(BOB)
+            with pytest.raises(IndexError, match="suppressed: unknown_actor"):
+                outbox.last  # noqa: B018
 
     def test_are_of_its_block_only(self, app: Flask, api: Api) -> None:
         outbox = Outbox(app)
@@ -115,6 +119,11 @@ class TestContents:
             pass
         api.pre_register(BOB)
         assert len(outbox) == 0
+
+    def test_are_those_of_the_app_that_a_proxy_stands_for(self, app: Flask, api: Api) -> None:
+        with app.app_context(), Outbox(current_app) as outbox:
+            api.generate(ADA)
+        assert len(outbox) == 1
 
     def test_are_of_its_own_app_only(self, make_app: Callable[..., Flask]) -> None:
         app, other = make_app(), make_app()
