@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, has_app_context
 
 from .errors import ConfigError
 from .web.flow_calls import FlowCalls
-from .web.own_functions import finished, gate_of
+from .web.own_functions import check_function, finished, gate_of
 from .web.page_parts import PageContext, PageParts
 from .web.purposes import Purpose
 from .web.state import EXTENSION, app_itself, state_of
@@ -110,6 +110,7 @@ class OTPAuth(FlowCalls):
 
     def claims_loader(self, function: ClaimsLoader) -> ClaimsLoader:
         """Let ``function(actor_type, actor)`` return claims of the app's own for tokens."""
+        check_function(function, "claims_loader")
         self._claims_loader = function
         return function
 
@@ -141,6 +142,7 @@ class OTPAuth(FlowCalls):
 
     def page_context(self, function: PageContext) -> PageContext:
         """Let ``function()`` return variables of the app's own for the pages' templates."""
+        check_function(function, "page_context")
         self._page_parts.contexts.append(function)
         return function
 

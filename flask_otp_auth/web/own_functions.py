@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
@@ -31,19 +31,29 @@ def finished(app: Flask, result: Any) -> Any:
             result.close()  # or Python warns of it, where it could not be run
 
 
+def check_function(function: object, place: str) -> None:
+    """Look whether it is a function that an app registers.
+
+    :param place: what registers it.
+    :raises TypeError: if it is none.
+    """
+    if not callable(function):
+        raise TypeError(f"{place} takes a function, not {function!r}")
+
+
 def gate_of(function: Callable[[Asked], Any]) -> Gate:
     """Return what calls a gate of the app's own, and waits for what it raises.
 
-    Of what it returns, that is refused which would let everybody through by mistake.
+    It must not return anything but ``None`` or ``True``: an answer, such as Flask's
+    ``before_request`` takes, or an error that is not raised would let everybody through.
 
     :raises TypeError: if it is no function.
     """
-    if not callable(function):
-        raise TypeError("before_code takes a function of one argument")
+    check_function(function, "before_code")
 
     def gate(asked: Asked) -> None:
         answer = finished(current_app, function(asked))
-        if answer is False or isinstance(answer, Iterator | AsyncIterator):
+        if answer is not None and answer is not True:
             raise TypeError(f"a gate refuses by raising Refused; it must not return {answer!r}")
 
     return gate

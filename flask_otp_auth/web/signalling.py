@@ -7,7 +7,7 @@ frames of ours.
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from traceback import format_tb, walk_tb
 from typing import Any
@@ -130,7 +130,9 @@ class Signaller:
         return None
 
     def _call(self, handler: Handler, message: Message) -> None:
-        finished(self._app, handler(self._app, **message.reveal()))
+        returned = finished(self._app, handler(self._app, **message.reveal()))
+        if isinstance(returned, Iterator | AsyncIterator):
+            raise TypeError("a handler with a yield in it never runs: let it be a plain function")
 
     def report(
         self,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fakes import ADA, BOB, Api, SignalRecorder
-from flask import Flask
+from flask import Flask, Response
 from flask.testing import FlaskClient
 
 from flask_otp_auth import OTPAuth, Refused
@@ -138,12 +138,17 @@ def test_an_asynchronous_gate_is_waited_for(make_app, customers: object, gate: A
     assert Api(make_app(otp_auth).test_client()).generate().status_code == 403
 
 
-def test_a_gate_is_a_function() -> None:
-    with pytest.raises(TypeError, match="before_code takes a function"):
-        OTPAuth().before_code("turnstile")
+@pytest.mark.parametrize("place", ["before_code", "claims_loader", "page_context"])
+def test_a_gate_is_a_function_and_so_is_what_else_an_app_registers(place: str) -> None:
+    with pytest.raises(TypeError, match=f"{place} takes a function, not {{}}"):
+        getattr(OTPAuth(), place)({})
 
 
-@pytest.mark.parametrize("answer", [False, iter([])], ids=["False", "generator"])
+@pytest.mark.parametrize(
+    "answer",
+    [False, 0, iter([]), ("no", 403), Response("no", 403), Refused(), Refused, {"success": False}],
+    ids=["False", "0", "generator", "answer", "response", "error", "class", "dict"],
+)
 def test_a_gate_that_returns_what_it_meant_to_raise_lets_nobody_through(
     make_app, customers: object, answer: Any
 ) -> None:
@@ -152,3 +157,13 @@ def test_a_gate_that_returns_what_it_meant_to_raise_lets_nobody_through(
     otp_auth.before_code(lambda asked: answer)
     with pytest.raises(TypeError, match="refuses by raising Refused"):
         Api(make_app(otp_auth).test_client()).generate()
+
+
+@pytest.mark.parametrize("answer", [None, True])
+def test_one_that_returns_nothing_or_true_lets_everybody_through(
+    make_app, customers: object, answer: Any
+) -> None:
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", customers)
+    otp_auth.before_code(lambda asked: answer)
+    assert Api(make_app(otp_auth).test_client()).generate().status_code == 200

@@ -106,7 +106,7 @@ class TestContents:
 
     def test_of_an_empty_one_have_no_last_message_but_reasons(self, app: Flask, api: Api) -> None:
         with Outbox(app) as outbox:
-            with pytest.raises(IndexError, match="no code was sent .* suppressed: none"):
+            with pytest.raises(IndexError, match=r"no code was sent .* suppressed: none"):
                 outbox.last  # noqa: B018 - the access is what is tested
             api.generate(BOB)
             with pytest.raises(IndexError, match="suppressed: unknown_actor"):

@@ -6,7 +6,7 @@ import logging
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -906,6 +906,16 @@ def takes_what_is_not_sent(sender: Flask, code: str, **_: Any) -> None:
     """A handler of somebody's own wording."""
 
 
+def never_runs(sender: Flask, **_: Any) -> Iterator[None]:
+    """A handler with a ``yield``, whose call does nothing."""
+    yield
+
+
+async def never_runs_either(sender: Flask, **_: Any) -> AsyncIterator[None]:
+    """The same, asynchronous."""
+    yield
+
+
 class TestHandlersThatDontFit:
     @pytest.mark.parametrize("handler", [takes_too_little, takes_what_is_not_sent])
     def test_are_told_what_to_take_and_are_not_called_again(
@@ -930,6 +940,15 @@ class TestHandlersThatDontFit:
         shop.deliver()
         assert failure()["attempts"] == 4
         assert "**_" not in caplog.text
+
+    @pytest.mark.parametrize("handler", [never_runs, never_runs_either])
+    def test_one_that_never_runs_is_told_of(
+        self, shop: Shop, caplog: pytest.LogCaptureFixture, handler: Callable[..., Any]
+    ) -> None:
+        shop.on(signals.otp_generated, handler)
+        shop.deliver_inline()
+        assert f"{handler.__name__} raised TypeError" in caplog.text
+        assert "a handler with a yield in it never runs" in caplog.text
 
     def test_one_whose_signature_is_unknown_gets_no_advice(
         self, shop: Shop, caplog: pytest.LogCaptureFixture
