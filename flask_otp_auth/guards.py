@@ -18,7 +18,7 @@ from .errors import InvalidData, OTPRequired, RequestError, Unauthorized, Unavai
 from .web.bearer import bearer_token, find_bearer_token
 from .web.context import current_caller
 from .web.own_functions import finished
-from .web.responses import render_error
+from .web.responses import is_handled, render_error
 from .web.sessions import (
     check_max_age,
     current_identity,
@@ -224,10 +224,12 @@ def _fix_answer(error: RequestError) -> None:
 
     Flask-smorest and APIFlask handle all HTTP errors, and would drop the header that RFC 9110
     requires of a 401. As with ``flask.abort(response)``, an HTTP exception without a code is
-    answered with the response that it carries.
+    answered with the response that it carries. Where nothing handles it, the code stays, for those
+    who answer it themselves: ``handle_error`` of Flask-RESTful, ``except HTTPException``.
     """
     error.response = make_response(render_error(error))
-    error.code = None
+    if is_handled(type(error)):
+        error.code = None
 
 
 def _check_names(actor_types: tuple[str, ...]) -> None:

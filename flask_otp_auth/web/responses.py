@@ -158,6 +158,13 @@ def render_error(error: RequestError) -> ResponseReturnValue:
     return answer
 
 
+def is_handled(error: type[RequestError]) -> bool:
+    """Tell whether the app has a handler for an error, be it one for all HTTP errors."""
+    spec = current_app.error_handler_spec
+    names = (*request.blueprints, None)
+    return any(cls in spec[name][None] for name in names for cls in error.__mro__)
+
+
 def _app_handler(error: type[RequestError]) -> ErrorHandlerCallable | None:
     """Return the handler that the app, or a blueprint of its own round ours, has for an error."""
     ours = [cls for cls in error.__mro__ if issubclass(cls, RequestError)]

@@ -9,9 +9,10 @@ import flask_smorest
 import pytest
 from apiflask import APIFlask
 from fakes import ADA, SECRET, Customers, bearer, register, sign_in
-from flask import Flask
+from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
+from werkzeug.exceptions import HTTPException
 
 from flask_otp_auth import (
     OTPAuth,
@@ -155,3 +156,43 @@ def test_the_apps_own_handler_wins(make_framework_app: Callable[..., Flask]) -> 
     assert answer.status_code == 401
     assert answer.get_json() == {"errors": ["unauthorized"]}
     assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def handle_error(api: Any, error: HTTPException) -> ResponseReturnValue:
+    """Answer every error, as many an app overrides Flask-RESTful's own method."""
+    return jsonify(message=error.description), error.code
+
+
+def flask_view(app: Flask) -> None:
+    @app.get("/me")
+    def me() -> ResponseReturnValue:
+        try:
+            return token_required("customer")(dict)()
+        except HTTPException as error:
+            return handle_error(None, error)
+
+
+def own_api(framework: Any) -> Callable[[Flask], None]:
+    class Api(framework.Api):
+        handle_error = handle_error
+
+    class Me(framework.Resource):
+        @token_required("customer")
+        def get(self) -> dict[str, str]:
+            return {}
+
+    return lambda app: Api(app).add_resource(Me, "/me")
+
+
+@pytest.mark.parametrize(
+    "add_view",
+    [flask_view, own_api(flask_restful), own_api(flask_restx)],
+    ids=["except", "restful", "restx"],
+)
+def test_who_answers_errors_himself_finds_the_code(
+    make_app: Callable[..., Flask], add_view: Callable[[Flask], None]
+) -> None:
+    app = make_app(TESTING=False, OTP_AUTH_STORAGE_URI="memory://")
+    add_view(app)
+    answer = app.test_client().get("/me")
+    assert (answer.status_code, answer.get_json()) == (401, {"message": "Unauthorized"})
