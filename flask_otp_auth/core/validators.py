@@ -260,13 +260,16 @@ storage_uri = matching(
     f"must be a URI with one of the schemes {', '.join(SCHEMES)}",
 )
 #: A path of Werkzeug's routes: a variable part such as <lang> may hold anything but angle brackets.
+#: No request has the rest as it stands: it comes decoded, with / for \ and without dot segments.
 url_prefix = matching(
-    r"(/([^\s/?#<>]|<[^<>]+>)+)+", 'must be a path such as "/auth", without a slash at its end'
+    r"(/(?!\.\.?(/|$))([^\s/?#<>%\\]|<[^<>]+>)+)+",
+    'must be a path such as "/auth", without a slash at its end',
 )
 #: Scheme, host, port and path. A host of other letters is written as its A-labels.
 site_url = optional(
     matching(
-        r"https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*",
+        r"https?://(?!-)([A-Za-z0-9-]+(?<!-)\.(?!-))*[A-Za-z0-9-]+(?<!-)(:[0-9]{1,5})?"
+        r"(/[A-Za-z0-9._~-]+)*",
         'must be a URL such as "https://shop.example" or "https://example.org/shop", without a '
         "slash at its end",
     )

@@ -1,6 +1,7 @@
 """Storages by URI: one setting says where codes and limits are kept."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,9 +73,9 @@ def _sqlite(uri: str, instance_path: str, setting: str) -> Backend:
     if not _is_plain(name):
         raise fault(
             setting,
-            "must name a file as it is: nothing is put in place of ~ or <instance>, no white space "
-            "may stand around it and no control character in it (what does not begin with / is in "
-            "the instance folder anyway)",
+            "must name a file as it is: nothing is put in place of ~, $NAME, {name}, %20 or "
+            "<instance>, no white space may stand around it and no control character in it (what "
+            "does not begin with / is in the instance folder anyway)",
         )
     path = os.path.join(instance_path, name)
     _check_path(path, setting)
@@ -92,6 +93,8 @@ def _sqlite(uri: str, instance_path: str, setting: str) -> Backend:
 def _is_plain(name: str) -> bool:
     # A file of such a name would be made, or could not even be asked for.
     if name.startswith("~") or "<instance>" in name or name != name.strip():
+        return False
+    if not os.path.isabs(name) and re.search(r"[$%{]", name):  # an instance folder may have them
         return False
     try:
         os.fsencode(name)

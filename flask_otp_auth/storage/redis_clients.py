@@ -24,6 +24,9 @@ Halves = tuple[Callable[[], Store], Callable[[], Storage]]
 #: Seconds to wait for a server: to connect, and then for each reply.
 TIMEOUT = 2
 
+#: What ``ssl=`` may say.
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
 #: Connections that one process opens at most.
 MAX_CONNECTIONS = 1000
 
@@ -57,8 +60,8 @@ def _server_pool(redis: Any, named: ServerURI, setting: str) -> Any:
         text = "must name one server; for several, write redis+sentinel:// or redis+cluster://"
         raise fault(setting, text)
     database = named.path.removeprefix("/")
-    _check_database(database, setting)
-    tls, query = _without_tls(named)
+    _check_database(database, named.query, setting)
+    tls, query = _without_tls(named, setting)
     options = {} if tls else {"connection_class": _kernel_timed_class(redis)}
     uri = f"{'rediss' if tls else 'redis'}://{named.credentials}{_listed(named)}/{database}?{query}"
     return _pool(redis, uri, setting, **options)
@@ -75,7 +78,7 @@ def _sentinel_client(redis: Any, named: ServerURI, setting: str) -> Any:
     service, _, database = named.path.strip("/").partition("/")
     if not service:
         raise fault(setting, "must name a service: redis+sentinel://host:port,host:port/service")
-    _check_database(database, setting)
+    _check_database(database, named.query, setting)
     options = _options(redis, named, database, setting)
     # Sentinels are asked as patiently, and with the same credentials, as servers are.
     of_sentinels = {name: value for name, value in options.items() if name != "db"}
@@ -103,7 +106,7 @@ def _cluster_halves(redis: Any, named: ServerURI, setting: str) -> Halves:
 
 def _options(redis: Any, named: ServerURI, database: str, setting: str) -> dict[str, Any]:
     """Return the options of each server of several."""
-    tls, query = _without_tls(named)
+    tls, query = _without_tls(named, setting)
     uri = f"{'rediss' if tls else 'redis'}://{named.credentials}localhost/{database}?{query}"
     pool = _pool(redis, uri, setting)
     asked = (name for name, _ in parse_qsl(query))
@@ -136,18 +139,24 @@ def _pool(redis: Any, uri: str, setting: str, **options: Any) -> Any:
     return pool
 
 
-def _check_database(database: str, setting: str) -> None:
+def _check_database(database: str, query: str, setting: str) -> None:
     if database and not (database.isascii() and database.isdigit()):
         raise fault(setting, "must name its database by a number, such as redis://host:port/0")
+    if database and "db" in dict(parse_qsl(query)):
+        raise fault(setting, "must name its database once: by its path or by db=")
 
 
-def _without_tls(named: ServerURI) -> tuple[bool, str]:
-    """Tell whether a URI asks for TLS, and return the rest of its options."""
+def _without_tls(named: ServerURI, setting: str) -> tuple[bool, str]:
+    """Tell whether a URI asks for TLS, and return the rest of its options.
+
+    :raises ConfigError: if it says neither.
+    """
     options = parse_qsl(named.query, keep_blank_values=True)
     others = [(name, value) for name, value in options if name != "ssl"]
     asked = {value.lower() for name, value in options if name == "ssl"}
-    tls = named.scheme in ("rediss", "valkeys") or bool(asked & {"1", "true", "yes", "on"})
-    return tls, urlencode(others)
+    if asked - _TRUE - _FALSE:
+        raise fault(setting, "must say ssl=true or ssl=false, or name its server by rediss://")
+    return named.scheme in ("rediss", "valkeys") or bool(asked & _TRUE), urlencode(others)
 
 
 def _listed(named: ServerURI) -> str:

@@ -28,6 +28,9 @@ class TestURI:
             ("sqlite:///file:codes.sqlite3", "must name a file and no options"),
             ("sqlite:///~/codes.sqlite3", "nothing is put in place of ~"),
             ("sqlite:///<instance>/codes.sqlite3", "the instance folder anyway"),
+            ("sqlite:///$HOME/codes.sqlite3", "nothing is put in place of"),
+            ("sqlite:///{instance}/codes.sqlite3", "nothing is put in place of"),
+            ("sqlite:///my%20codes.sqlite3", "nothing is put in place of"),
             ("sqlite:///codes.sqlite3\n", "no white space"),
             ("sqlite:///codes\x00.sqlite3", "no control character"),
             ("sqlite:///codes\ud800.sqlite3", "must name a file as it is"),
@@ -56,6 +59,11 @@ class TestURI:
 
 
 class TestSQLitePath:
+    def test_an_instance_folder_may_have_any_name(self, tmp_path: Path) -> None:
+        folder = tmp_path / "$HOME %20 {shop}"
+        assert backend_for(f"sqlite:///{folder}/codes.sqlite3", "/").path is not None
+        assert backend_for("sqlite:///codes.sqlite3", str(folder)).path is not None
+
     def test_nothing_is_made_before_the_first_use(self, tmp_path: Path) -> None:
         backend = backend_for("sqlite:///data/codes.sqlite3", str(tmp_path / "instance"))
         store = LazyStore(backend.open_store)
