@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
@@ -25,10 +26,26 @@ def finished(app: Flask, result: Any) -> Any:
         async def finish() -> Any:
             return await result
 
-        return app.ensure_sync(finish)()
+        return _run(app.ensure_sync(finish))
     finally:
         if inspect.iscoroutine(result):
             result.close()  # or Python warns of it, where it could not be run
+
+
+def _run(function: Callable[[], Any]) -> Any:
+    """Call what runs a coroutine; in another thread if this one runs an event loop already.
+
+    That is so where a view that is ``async def`` calls us: asgiref refuses a loop within a loop.
+    """
+    from asyncio import get_running_loop  # here: few apps have anything asynchronous
+    from concurrent.futures import ThreadPoolExecutor
+
+    try:
+        get_running_loop()
+    except RuntimeError:
+        return function()
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(copy_context().run, function).result()
 
 
 def check_function(function: object, place: str) -> None:

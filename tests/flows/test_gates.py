@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fakes import ADA, BOB, Api, SignalRecorder
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask.testing import FlaskClient
 
 from flask_otp_auth import OTPAuth, Refused
@@ -136,6 +136,31 @@ def test_an_asynchronous_gate_is_waited_for(make_app, customers: object, gate: A
     otp_auth.add_actor_type("customer", customers)
     otp_auth.before_code(gate)
     assert Api(make_app(otp_auth).test_client()).generate().status_code == 403
+
+
+def test_so_it_is_in_an_asynchronous_view(make_app, customers: object) -> None:
+    """Where an event loop runs in the thread already."""
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", customers)
+    addresses = []
+
+    @otp_auth.before_code
+    async def gate(asked: Asked) -> None:
+        addresses.append(request.remote_addr)
+        if asked.identifier == BOB:
+            raise Refused
+
+    app = make_app(otp_auth)
+
+    @app.post("/ask")
+    async def ask() -> dict[str, str]:
+        otp_auth.generate("customer", request.form["identifier"])
+        return {}
+
+    client = app.test_client()
+    assert client.post("/ask", data={"identifier": ADA}).status_code == 200
+    assert client.post("/ask", data={"identifier": BOB}).status_code == 403
+    assert addresses == ["127.0.0.1"] * 2
 
 
 @pytest.mark.parametrize("place", ["before_code", "claims_loader", "page_context"])
