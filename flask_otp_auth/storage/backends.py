@@ -10,9 +10,9 @@ from limits.storage import Storage
 
 from ..errors import ConfigError, Unavailable
 from .base import CacheStore, Store, log_error, probe
-from .drivers import refusal
 from .findings import Finding
 from .memory import MemoryCache, MemoryLimitStorage
+from .refusals import refusal
 from .uris import fault
 
 

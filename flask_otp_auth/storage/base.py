@@ -19,6 +19,7 @@ from cachelib import BaseCache
 
 from ..errors import ConfigError, Unavailable
 from .findings import Finding
+from .refusals import refusal
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
@@ -111,7 +112,8 @@ class CacheStore(Store):
 class unavailable_on:  # noqa: N801 - it is used as a statement
     """Raises :class:`Unavailable` in place of what a storage's driver raises, in a ``with`` block.
 
-    The log gets the exception's class alone: its text may hold keys and values.
+    The log gets the exception's class alone, or what it means where that is known: its text may
+    hold keys and values.
 
     :param errors: what the driver raises when it can't do its work.
     """
@@ -129,7 +131,8 @@ class unavailable_on:  # noqa: N801 - it is used as a statement
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, self._errors):
-            logger.warning("the storage is unavailable: %s", type(error).__name__)
+            reason = refusal(error) or type(error).__name__
+            logger.warning("the storage is unavailable: %s", reason)
             raise Unavailable from error
 
 

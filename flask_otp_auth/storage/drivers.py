@@ -1,7 +1,6 @@
-"""Drivers of servers: loaded when they are needed, and what their errors mean."""
+"""Drivers of servers: loaded when they are needed, and what they raise."""
 
 import importlib
-import re
 import sys
 from typing import Any
 
@@ -32,36 +31,3 @@ def driver_errors() -> tuple[type[Exception], ...]:
     """Return what the drivers that this process has loaded raise in an outage."""
     loaded = [(sys.modules[name], names) for name, names in _ERRORS.items() if name in sys.modules]
     return (OSError, *(getattr(module, name) for module, names in loaded for name in names))
-
-
-#: What a server says of a right that its user lacks.
-_COMMAND = re.compile(r"permissions to run the '([\w|.]+)' command")
-
-# Errors of a server that answers, by a part of their class's name or of their text.
-_REFUSALS = {
-    "AuthenticationError": "wants another user name or password",
-    "DB index is out of range": "has no database of this number",
-    "invalid DB index": "has no database of this number",
-    "SELECT is not allowed in cluster mode": "belongs to a Cluster: write redis+cluster://",
-    "MovedError": "belongs to a Cluster: write redis+cluster://",
-    "Cluster mode is not enabled": "belongs to no Cluster: write redis://",
-    "unknown command 'SENTINEL'": "is no Sentinel: write redis://",
-    "NoPermissionError": "does not allow its user all commands that are needed",
-    "can't run this command": "does not allow its user all commands that are needed",
-    "ACL failure in script": "does not allow its user all commands that are needed",
-}
-
-
-def refusal(error: BaseException | None) -> str | None:
-    """Tell what is wrong where a server answered but refused; ``None`` if it was out of reach."""
-    if error is None:
-        return None
-    if getattr(error, "told", False):
-        return str(error)  # of a file that can't be trusted
-    said = f"{type(error).__name__}: {error}"
-    found = next((text for part, text in _REFUSALS.items() if part in said), None)
-    if found is None:
-        return refusal(error.__cause__)
-    lacks = _COMMAND.search(said)
-    which = f", such as {lacks[1].upper()}" if lacks else ""
-    return f"the storage's server {found}{which}"

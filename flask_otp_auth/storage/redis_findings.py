@@ -4,8 +4,9 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .drivers import driver_errors, refusal
+from .drivers import driver_errors
 from .findings import Finding
+from .refusals import refusal
 
 #: The commands that are needed, with arguments that change nothing but a key of the look's own:
 #: that is a text, so what is meant for lists is refused for its type, and only then.

@@ -23,7 +23,8 @@ from stores import Proxy, Redis, Sentinel, Storages, free_port, until
 
 from flask_otp_auth.errors import ConfigError, Unavailable
 from flask_otp_auth.storage.backends import LazyStore, backend_for
-from flask_otp_auth.storage.base import Store, probe
+from flask_otp_auth.storage.base import Store, probe, unavailable_on
+from flask_otp_auth.storage.drivers import driver_errors
 
 PASSWORD = "p@ss:w/rd#, %2520"  # every character that a URI could trip over
 
@@ -127,6 +128,23 @@ class TestRestrictedRights:
         uri = redis_server.uri.replace("//", f"//no-{forbidden}:pw@")
         with pytest.raises(ConfigError, match=f"allow its user all commands .*{told}"):
             LazyStore(backend_for(uri, "").open_store).connect()
+
+    def test_so_is_one_who_may_not_touch_the_keys(
+        self, redis_server: Redis, key: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Those of limits are asked for at the first request, so the log has to say it."""
+        rights = ("on", ">pw", "~otp_auth:*", "+@all")
+        redis_server.ask("ACL", "SETUSER", "codes-alone", *rights)
+        uri = redis_server.uri.replace("//", "//codes-alone:pw@")
+        probe(open_store(uri))
+        with pytest.raises(Unavailable), unavailable_on(driver_errors()):
+            open_limits(uri).acquire_many([(key, 1, 60)])
+        assert "all commands that are needed on the keys otp_auth:* and LIMITS:*" in caplog.text
+        redis_server.ask("ACL", "SETUSER", "limits-alone", "on", ">pw", "~LIMITS:*", "+@all")
+        with pytest.raises(ConfigError, match="on the keys otp_auth"):
+            LazyStore(
+                backend_for(uri.replace("codes-alone", "limits-alone"), "").open_store
+            ).connect()
 
 
 class TestGarbage:
