@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
-from flask import abort, current_app, g, make_response, request
+from flask import abort, current_app, make_response, request
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.local import LocalProxy
 
@@ -171,7 +171,7 @@ def otp_required(
         proof = confirmations.verify(
             purpose, identifier, otp, challenge, caller, subject=subject, binds=bound
         )
-        setattr(g, _CONFIRMATION, proof)
+        setattr(request, _CONFIRMATION, proof)
 
     return _guard(admit)
 
@@ -255,7 +255,7 @@ def _registration() -> Registration:
 
 
 def _confirmation() -> Proof:
-    proof: Proof | None = g.get(_CONFIRMATION)
+    proof: Proof | None = getattr(request, _CONFIRMATION, None)
     if proof is None:
         raise RuntimeError("no otp_required guards this view")
     return proof

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from blinker import Signal
-from flask import current_app, g, has_request_context, session
+from flask import current_app, has_request_context, request, session
 
 from ..errors import Unauthorized
 from .bearer import bearer_token, find_bearer_token
@@ -24,6 +24,7 @@ IDENTIFIER = "otp_auth_identifier"
 #: Sent with ``actor`` and ``actor_type`` when a page has begun a session; for bridges to others.
 begun_at_page: Signal = Signal()
 
+# Names of attributes of the request: several requests share g where a test has an app context open.
 _IDENTITY = "_otp_auth_identity"
 _REGISTRATION = "_otp_auth_registration"
 _BEGUN = "_otp_auth_begun"
@@ -59,14 +60,14 @@ def begin(token: str, *, keep: Collection[str] = (), is_fresh: bool = False) -> 
     regenerate = getattr(current_app.session_interface, "regenerate", None)
     if regenerate is not None:
         regenerate(session)
-    setattr(g, _BEGUN, claims["sid"])
+    setattr(request, _BEGUN, claims["sid"])
     return claims
 
 
 def has_begun_for(actor_type: str, actor_id: str) -> bool:
     """Tell whether it is in this very request that the session of that actor has begun."""
     claims = session.get(KEY)
-    if not isinstance(claims, dict) or claims.get("sid") != g.get(_BEGUN):
+    if not isinstance(claims, dict) or claims.get("sid") != getattr(request, _BEGUN, None):
         return False
     return (claims["aud"], claims["sub"]) == (actor_type, actor_id)
 
@@ -119,12 +120,12 @@ def identify_session(
 
 def remember_identity(identity: tuple[Claims, Any] | tuple[None, None]) -> None:
     """Keep, for the rest of the request, who it comes from; nobody, for a guest."""
-    setattr(g, _IDENTITY, identity)
+    setattr(request, _IDENTITY, identity)
 
 
 def current_identity() -> tuple[Claims, Any] | tuple[None, None] | None:
     """Return who the request comes from; ``None`` if nothing has asked yet."""
-    identity: tuple[Claims, Any] | None = g.get(_IDENTITY)
+    identity: tuple[Claims, Any] | None = getattr(request, _IDENTITY, None)
     return identity
 
 
@@ -141,7 +142,7 @@ def current_sid() -> str | None:
 
 def remember_registration(claims: Claims) -> None:
     """Keep, for the rest of the request, the claims of its registration token."""
-    setattr(g, _REGISTRATION, claims)
+    setattr(request, _REGISTRATION, claims)
 
 
 def registration_claims() -> Claims:
@@ -149,7 +150,7 @@ def registration_claims() -> Claims:
 
     :raises RuntimeError: if no ``registration_required`` guards the view.
     """
-    claims: Claims | None = g.get(_REGISTRATION)
+    claims: Claims | None = getattr(request, _REGISTRATION, None)
     if claims is None:
         raise RuntimeError("no registration_required guards this view")
     return claims

@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import time_machine
 from fakes import ADA, BOB, Api, Customers, Watched, bearer, register, sign_in
-from flask import Flask, Response
+from flask import Flask, Response, copy_current_request_context
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView, View
@@ -385,10 +387,28 @@ class TestMistakes:
             str(getattr(flask_otp_auth, proxy).actor_type)
 
 
-def test_an_actor_of_one_request_is_not_there_in_the_next(make_app: Callable[..., Flask]) -> None:
+@pytest.mark.parametrize("is_open", [False, True])
+def test_an_actor_of_one_request_is_not_there_in_the_next(
+    make_app: Callable[..., Flask], is_open: bool
+) -> None:
+    """Not even in a test that has an app context open, which all its requests share then."""
     app = make_app()
     app.add_url_rule("/me", "me", token_required()(me))
     app.add_url_rule("/open", "open", lambda: {"somebody": bool(current_actor)})
     client, token = app.test_client(), sign_in(app)
-    assert status(client, token=token) == 200
-    assert answer_to(client, "/open", token) == {"somebody": False}
+    with app.app_context() if is_open else nullcontext():
+        assert status(client, token=token) == 200
+        assert answer_to(client, "/open", token) == {"somebody": False}
+
+
+def test_the_actor_is_known_in_a_thread_that_has_the_request(
+    make_app: Callable[..., Flask],
+) -> None:
+    app = make_app()
+
+    def view() -> dict[str, Any]:
+        with ThreadPoolExecutor(1) as executor:
+            return executor.submit(copy_current_request_context(me)).result()
+
+    app.add_url_rule("/me", "me", token_required()(view))
+    assert answer_to(app.test_client(), "/me", sign_in(app))["email"] == ADA
