@@ -26,6 +26,7 @@ from ..core.notes import Notes
 from ..core.own_purposes import OwnPurposeRegistry, OwnPurposeSpec
 from ..core.secret_keys import secrets_of
 from ..core.settings import Settings
+from ..core.store_checks import is_async
 from ..core.test_identities import FixedCodes
 from ..errors import ConfigError
 from ..flows.ask import Asker
@@ -141,8 +142,13 @@ def _executor_of(registered: Registered) -> Executor | None:
     :raises ConfigError: if it takes no jobs.
     """
     executor = registered.executor
-    if executor is not None and not callable(getattr(executor, "submit", None)):
+    if executor is None:
+        return None
+    submit = getattr(executor, "submit", None)
+    if not callable(submit):
         raise ConfigError(f"executor= must have submit(); {type(executor).__name__} has none")
+    if isinstance(executor, type) or is_async(submit):
+        raise ConfigError("executor= must be an object, not a class, and its submit() not async")
     return executor
 
 

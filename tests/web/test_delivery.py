@@ -7,6 +7,7 @@ import pickle
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -398,12 +399,23 @@ class TestInline:
             shop.deliver_inline()
 
 
+async def later(*job: Any) -> None:
+    """An asynchronous ``submit``, whose call does nothing."""
+
+
 class TestExecutors:
     def test_have_submit(self) -> None:
         app = Flask("shop")
         app.config.update(TESTING=True, SECRET_KEY="a key of a test")
         with pytest.raises(ConfigError, match=r"executor= must have submit\(\); str has none"):
             OTPAuth(app, executor=cast(Executor, "celery"))
+
+    @pytest.mark.parametrize("executor", [ThreadPoolExecutor, SimpleNamespace(submit=later)])
+    def test_that_would_take_jobs_and_run_none_are_refused(self, executor: Any) -> None:
+        app = Flask("shop")
+        app.config.update(TESTING=True, SECRET_KEY="a key of a test")
+        with pytest.raises(ConfigError, match=r"must be an object, not a class, and .* not async"):
+            OTPAuth(app, executor=executor)
 
     def test_are_given_what_can_be_pickled_and_holds_no_code(self, shop: Shop) -> None:
         shop.hear(signals.otp_generated)
