@@ -39,13 +39,19 @@ def mail_codes(app: Flask, mail: Any, *, only: Collection[str] | None = None) ->
     :param mail: the app's ``Mail`` of Flask-Mail or Flask-Mailman.
     :param only: names of the actor types whose codes and notices are sent; by default all.
     :raises ConfigError: if ``init_app`` was not called, ``mail`` is something else,
-        ``MAIL_DEFAULT_SENDER`` has no address, or an actor type is not registered.
+        ``MAIL_DEFAULT_SENDER`` has no address, or an actor type is not registered or has been
+        named before.
     """
     app = app_itself(app)
     with app.app_context():
         state = current_state()
     mailer = _Mailer(state, _sender_of(mail), _address(app), _checked(state, only))
     mailers: list[_Mailer] = app.extensions.setdefault(_EXTENSION, [])
+    if any(mailer.shares(each) for each in mailers):
+        raise ConfigError(
+            "mail_codes() was called for these actor types before, and would mail each code "
+            "twice; call it once, or for others by only="
+        )
     if not mailers:
         signals.confirmation_otp_generated.connect(mailer.send_code, app)
     mailers.append(mailer)
@@ -77,6 +83,10 @@ class _Mailer:
         self._from = formataddr((state.settings.site_name, address))
         self._only = only
         self._has_reported_phones = False
+
+    def shares(self, other: "_Mailer") -> bool:
+        """Tell whether both send messages of one actor type."""
+        return self._only is None or other._only is None or bool(self._only & other._only)
 
     def send_code(self, sender: Flask, **signal: Any) -> None:
         """Send a code."""
@@ -146,9 +156,10 @@ def _checked(state: State, only: Collection[str] | None) -> frozenset[str] | Non
 
 
 def _address(app: Flask) -> str:
-    sender = app.config.get("MAIL_DEFAULT_SENDER") or ""
-    address = sender[1] if isinstance(sender, tuple | list) else parseaddr(str(sender))[1]
-    local, _, domain = address.rpartition("@")
+    sender = app.config.get("MAIL_DEFAULT_SENDER")
+    named = parseaddr(sender) if isinstance(sender, str) else sender
+    address = named[1] if isinstance(named, tuple | list) and len(named) == 2 else ""
+    local, _, domain = str(address).rpartition("@")
     try:
         # Of other letters only a domain has an ASCII form (RFC 5891); idna is the codec's name.
         if local.isascii() and local:

@@ -255,6 +255,21 @@ def test_two_calls_send_nothing_twice(mailbox: Mailbox, customers: Customers) ->
     assert mailbox.is_empty()
 
 
+@pytest.mark.parametrize(
+    ("former", "later"),
+    [(None, None), (None, "staff"), ("staff", None), ("staff", ["customer", "staff"])],
+)
+def test_calls_that_would_are_refused(mailbox: Mailbox, former: Any, later: Any) -> None:
+    app = configured(mailbox)
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", Customers())
+    otp_auth.add_actor_type("staff", Customers())
+    otp_auth.init_app(app)
+    mail_codes(app, flask_mail.Mail(app), only=former)
+    with pytest.raises(ConfigError, match="would mail each code twice"):
+        mail_codes(app, flask_mail.Mail(app), only=later)
+
+
 def test_a_phone_that_nobody_serves_is_logged_once(
     make_mailing: Callable[..., Flask], mailbox: Mailbox, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -330,7 +345,18 @@ def test_the_current_app_may_stand_for_the_app(mailbox: Mailbox) -> None:
 
 
 @pytest.mark.parametrize(
-    "sender", [None, "", "nobody", ("Ada", ""), "ädä@shop.example", "a@b..example"]
+    "sender",
+    [
+        None,
+        "",
+        "nobody",
+        ("Ada", ""),
+        "ädä@shop.example",
+        "a@b..example",
+        ("post@shop.example",),
+        b"post@shop.example",
+        7,
+    ],
 )
 def test_a_sender_without_an_address_is_refused(
     mailbox: Mailbox, customers: Customers, sender: object
