@@ -58,8 +58,8 @@ def confirm():
         db.session.commit()
     except IntegrityError:
         raise DuplicateError from None
+    otp_auth.end_other_sign_ins()  # before the mail, which may fail
     mail(former, f"Your address is {proof.identifier} now. If that was not you, call us at once.")
-    otp_auth.end_other_sign_ins()
     return {"email": proof.identifier}
 
 

@@ -141,8 +141,15 @@ def test_a_payment_is_confirmed_as_it_was_shown(
     assert recipe.api.verify(recipe.outbox.last.otp).status_code == 200
 
 
+def no_mail(to: str, text: str) -> None:
+    """Fail as a mail server does that is out of reach."""
+    raise OSError("no mail server")
+
+
 def test_a_new_address_is_proved_and_the_old_one_told(
-    open_recipe: Callable[[str], Recipe], capsys: pytest.CaptureFixture[str]
+    open_recipe: Callable[[str], Recipe],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recipe = open_recipe("change_of_address")
     key = recipe.add("Customer", email=ADA)
@@ -157,10 +164,18 @@ def test_a_new_address_is_proved_and_the_old_one_told(
     assert f"To {ADA}: Your address is new@example.com now." in capsys.readouterr().out
     assert recipe.row("Customer", key).email == "new@example.com"
     assert recipe.post("/address", elsewhere, email=ADA).status_code == 401
+    thief = recipe.sign_in("Customer", "customer", key)
+    recipe.post("/address", here, email="third@example.com")
+    given = {"email": "third@example.com", "otp": recipe.outbox.last.otp}
+    with monkeypatch.context() as broken:
+        broken.setattr(recipe.code, "mail", no_mail)
+        with pytest.raises(OSError, match="no mail server"):
+            recipe.post("/address/confirm", here, **given)
+    assert recipe.post("/address", thief, email=ADA).status_code == 401
     recipe.post("/address", here, email=BOB)
     taken = recipe.post("/address/confirm", here, email=BOB, otp=recipe.outbox.last.otp)
     assert (taken.status_code, taken.get_json()["type"]) == (409, "duplicate_error")
-    assert recipe.row("Customer", key).email == "new@example.com"
+    assert recipe.row("Customer", key).email == "third@example.com"
     assert recipe.post("/address", here).status_code == 400
 
 
@@ -197,7 +212,9 @@ def test_an_account_is_deleted_with_a_code(open_recipe: Callable[[str], Recipe])
     assert recipe.add("Customer", email=BOB) != key
 
 
-def test_a_guest_sees_one_order_of_his_own(open_recipe: Callable[[str], Recipe]) -> None:
+def test_a_guest_sees_one_order_of_his_own(
+    open_recipe: Callable[[str], Recipe], capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = open_recipe("guest_order")
     with recipe.app.app_context():
         recipe.code.add_order("A-17", "Ada@Example.com", "on its way")
@@ -216,6 +233,8 @@ def test_a_guest_sees_one_order_of_his_own(open_recipe: Callable[[str], Recipe])
     assert look_up("B-18", ADA).status_code == 404  # somebody else's
     assert look_up("C-19", ADA).status_code == 404  # nobody's
     assert look_up("A-17", ADA, by="D-20").status_code == 400  # a code of another order
+    mailed = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in mailed] == [f"To {ADA}"]  # once, for A-17
 
 
 def test_a_forgotten_password_is_set_anew(
