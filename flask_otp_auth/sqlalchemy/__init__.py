@@ -50,7 +50,9 @@ class SQLAlchemyActorStore:
     :param identifiers: names of the attributes that an identifier may be in. No two rows may
         share a value, not even across them.
     :param key: name of the attribute that is an actor's id; by default the primary key. It is
-        what ``get_id()`` returns as a text, for models that have a ``get_id()``.
+        what ``get_id()`` returns as a text, for models that have a ``get_id()``. It is found by
+        what its type's ``python_type`` makes of the text: a ``TypeDecorator`` over bytes, such as
+        one for UUIDs, needs one.
     :param ignore_case: whether rows such as ``Ada@Example.com`` are found. ``True`` compares
         ``lower(column)``, for which the table wants an index. ``False`` compares the column alone.
         By default it is compared so, and ``lower(column)`` once that has found nothing and the
