@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import jwt
 from blinker import NamedSignal
 from flask import Flask
 from flask.testing import FlaskClient
@@ -196,6 +197,12 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def claims_of(token: str) -> dict[str, Any]:
+    """Return a token's claims, as anybody can read them."""
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
 @dataclass
 class Api:
     """The routes of the blueprint, called by their names."""
@@ -257,14 +264,23 @@ class Watched:
         self.customers.calls.clear()
 
 
+#: Fixtures that make a shop with settings of the test's own.
+MakeApp = Callable[..., Flask]
+MakeWatched = Callable[..., Watched]
+
+
 def wrong(otp: str) -> str:
     """Return a code of the same shape that is not the right one."""
     return f"{(int(otp) + 1) % 10 ** len(otp):0{len(otp)}}"
 
 
-def sign_in(app: Flask, identifier: str = ADA, actor_type: str = "customer") -> str:
+def sign_in(
+    app: Flask, identifier: str = ADA, actor_type: str = "customer", *, user_agent: str = ""
+) -> str:
     """Sign somebody in over HTTP and return the authentication token."""
     api = Api(app.test_client(), actor_type=actor_type)
+    if user_agent:
+        api.client.environ_base["HTTP_USER_AGENT"] = user_agent
     with Outbox(app) as outbox:
         api.generate(identifier)
     token: str = api.verify(outbox.last.otp, identifier).get_json()["token"]

@@ -11,6 +11,7 @@ import time_machine
 from fakes import SECRET
 from flask import Flask
 from shop import Shop
+from time_machine import Traveller
 from werkzeug.serving import make_server
 
 
@@ -55,7 +56,7 @@ def shop(open_shop: Callable[..., Shop]) -> Shop:
 
 
 @pytest.fixture
-def ticking() -> Iterator[time_machine.Traveller]:
+def ticking() -> Iterator[Traveller]:
     """A clock that goes on, and that a test can move. It begins now, as the browser's own does."""
     with time_machine.travel(datetime.now(UTC), tick=True) as clock:
         yield clock

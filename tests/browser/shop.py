@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from fakes import ADA, BOB, Api, Customer, FakeStore
+from browsers import JoinableCustomers
+from fakes import ADA, BOB, Api, FakeStore
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -14,27 +14,6 @@ from playwright.sync_api import Page
 from flask_otp_auth import OTPAuth, current_actor
 from flask_otp_auth.guards import page_required
 from flask_otp_auth.testing import Outbox
-
-
-@dataclass
-class Members:
-    """The shop's accounts; people can join at the pages."""
-
-    accounts: list[Customer] = field(default_factory=list)
-    fields: dict[str, Any] = field(default_factory=dict)
-
-    def find_by_identifier(self, identifier: str) -> Customer | None:
-        return next((c for c in self.accounts if c.email == identifier), None)
-
-    def find_by_id(self, actor_id: str) -> Customer | None:
-        return next((c for c in self.accounts if str(c.id) == actor_id), None)
-
-    def create(self, identifier: str, fields: dict[str, Any]) -> Customer:
-        self.fields = fields
-        customer = Customer(len(self.accounts) + 1, identifier)
-        self.accounts.append(customer)
-        return customer
-
 
 SIGN_IN = "/auth/customer/sign-in"
 
@@ -51,8 +30,8 @@ class Shop:
         self.store = FakeStore()
         limiter = Limiter(get_remote_address, app=app, storage_uri="memory://")
         self.otp_auth = OTPAuth(cache=self.store, limiter=limiter)
-        self.members = Members()
-        self.members.create(ADA, {})
+        self.members = JoinableCustomers()
+        self.members.add(ADA)
         self.actor_type: dict[str, Any] = {"identifier": "email"}
         self.outbox = Outbox(app)
 
@@ -112,9 +91,9 @@ def account() -> str:
 # What visitors do. Each waits until the page that follows has loaded: Playwright's click does not.
 
 
-def ask(page: Page, identifier: str = ADA, path: str = "/auth/customer/sign-in") -> None:
+def ask(page: Page, identifier: str = ADA) -> None:
     """Go to the sign-in page and ask for a code."""
-    page.goto(path)
+    page.goto(SIGN_IN)
     page.fill("#identifier", identifier)
     with page.expect_navigation():
         page.click("button[type=submit]")
@@ -132,11 +111,6 @@ def sign_in(page: Page, shop: Shop, identifier: str = ADA) -> None:
     ask(page, identifier)
     answer(page, shop.code)
     page.wait_for_url(re.compile("(?<!/code)$"))
-
-
-def a_wrong(code: str) -> str:
-    """Return a code that is not that one."""
-    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
 
 
 Visit = Callable[..., Page]

@@ -40,7 +40,7 @@ def test_it_uses_no_link_up(shop: Shop, visit: Visit) -> None:
     scanner, browser = visit(shop), visit(shop)
     for number in range(LINKS):
         person = f"person{number}@example.com"
-        shop.members.create(person, {})
+        shop.members.add(person)
         ask(browser, person)
         scan(scanner, shop.link)
         browser.goto(shop.link)

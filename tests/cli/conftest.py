@@ -1,10 +1,10 @@
 """A shop as it would be deployed: it delivers codes, and nothing about it is to be mended."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes import Customers
+from fakes import Customers, MakeApp
 from flask import Flask
 
 from flask_otp_auth import OTPAuth
@@ -24,9 +24,7 @@ def mail() -> list[str]:
 
 
 @pytest.fixture
-def deploy(
-    make_app: Callable[..., Flask], mail: list[str], tmp_path: Any
-) -> Iterator[Callable[..., Flask]]:
+def deploy(make_app: MakeApp, mail: list[str], tmp_path: Any) -> Iterator[MakeApp]:
     """Make a deployed shop with settings of the test's own."""
     connected = []
 
@@ -48,7 +46,7 @@ def deploy(
 
 
 @pytest.fixture
-def shop(deploy: Callable[..., Flask]) -> Flask:
+def shop(deploy: MakeApp) -> Flask:
     """The deployed shop."""
     return deploy()
 

@@ -1,7 +1,6 @@
 """Commands as an operator types them."""
 
 import json
-from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
@@ -35,7 +34,3 @@ def read(app: Flask, *arguments: str) -> Any:
 def found(app: Flask, *arguments: str) -> dict[str, dict[str, str]]:
     """Return what ``check`` finds, by id."""
     return {each["id"]: each for each in read(app, "check", *arguments)}
-
-
-#: Makes a shop with settings of the test's own.
-Make = Callable[..., Flask]

@@ -8,11 +8,11 @@ from typing import Any, get_args
 
 import pytest
 from cachelib import SimpleCache
-from fakes import ADA, SECRET, Customers, FakeStore
+from fakes import ADA, SECRET, Customers, FakeStore, MakeApp
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from running import Make, found, read, run
+from running import found, read, run
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 from stores import Memcached, Redis
@@ -35,15 +35,15 @@ class TestCommand:
         assert (ran.output, ran.exit_code) == ("Nothing was found.\n", 0)
         assert read(shop, "check") == []
 
-    def test_an_error_is_told_by_the_exit_code(self, deploy: Make) -> None:
+    def test_an_error_is_told_by_the_exit_code(self, deploy: MakeApp) -> None:
         assert run(deploy(**DEBUG, SECRET_KEY="dev"), "check").exit_code == 1
 
-    def test_a_warning_is_not(self, deploy: Make) -> None:
+    def test_a_warning_is_not(self, deploy: MakeApp) -> None:
         app = deploy(SESSION_COOKIE_SECURE=False)
         assert run(app, "check").exit_code == 0
         assert found(app)["cookie-insecure"]["level"] == "warning"
 
-    def test_tells_problem_and_mend_in_a_terminals_width(self, deploy: Make) -> None:
+    def test_tells_problem_and_mend_in_a_terminals_width(self, deploy: MakeApp) -> None:
         lines = run(deploy(**DEBUG, SECRET_KEY="dev"), "check").output.splitlines()
         assert lines[:2] == [
             "error: secret-weak", "  SECRET_KEY must have 32 bytes or more.",
@@ -52,11 +52,11 @@ class TestCommand:
         assert lines[-1] == "Findings: 2, errors: 2."
         assert max(map(len, lines)) <= 80
 
-    def test_prints_a_list_of_findings_for_machines(self, deploy: Make) -> None:
+    def test_prints_a_list_of_findings_for_machines(self, deploy: MakeApp) -> None:
         for each in read(deploy(SESSION_COOKIE_SECURE=False), "check"):
             assert list(each) == ["id", "level", "problem", "mend"]
 
-    def test_a_silenced_finding_is_left_out(self, deploy: Make) -> None:
+    def test_a_silenced_finding_is_left_out(self, deploy: MakeApp) -> None:
         app = deploy(**DEBUG, SECRET_KEY="dev")
         silenced = ["--silence", "secret-weak", "--silence", "secret-default"]
         assert found(app, *silenced) == {}
@@ -65,7 +65,7 @@ class TestCommand:
     def test_what_can_not_be_found_can_not_be_silenced(self, shop: Flask) -> None:
         assert run(shop, "check", "--silence", "secret-week").exit_code == 2
 
-    def test_the_gravest_come_first(self, deploy: Make) -> None:
+    def test_the_gravest_come_first(self, deploy: MakeApp) -> None:
         app = deploy(
             **{**DEBUG, "SECRET_KEY": "dev"}, OTP_AUTH_PAGES=True, SESSION_COOKIE_SAMESITE="None"
         )
@@ -73,11 +73,7 @@ class TestCommand:
         assert levels == sorted(levels, key=get_args(Level).index)
         assert set(levels) == set(get_args(Level))
 
-    def test_makes_no_file(self, shop: Flask, tmp_path: Path) -> None:
-        run(shop, "check")
-        assert list(tmp_path.iterdir()) == []
-
-    def test_a_configuration_that_is_refused_is_told_by_init_app(self, deploy: Make) -> None:
+    def test_a_configuration_that_is_refused_is_told_by_init_app(self, deploy: MakeApp) -> None:
         with pytest.raises(ConfigError, match="OTP_AUTH_LINKS needs OTP_AUTH_SITE_URL"):
             deploy(OTP_AUTH_LINKS=True)
 
@@ -99,10 +95,10 @@ class TestSecrets:
             (SECRET, set()),
         ],
     )
-    def test_are_looked_at_in_debug(self, deploy: Make, secret: str, ids: set[str]) -> None:
+    def test_are_looked_at_in_debug(self, deploy: MakeApp, secret: str, ids: set[str]) -> None:
         assert found(deploy(**DEBUG, SECRET_KEY=secret)).keys() == ids
 
-    def test_older_ones_as_well(self, deploy: Make) -> None:
+    def test_older_ones_as_well(self, deploy: MakeApp) -> None:
         finding = found(deploy(**DEBUG, SECRET_KEY_FALLBACKS=["x7"]))["secret-weak"]
         assert "SECRET_KEY_FALLBACKS" in finding["problem"]
 
@@ -121,7 +117,9 @@ class TestSettings:
             ("guess-chance", {"OTP_AUTH_VERIFY_LIMITS": "26/day"}),
         ],
     )
-    def test_that_are_to_be_mended(self, deploy: Make, name: str, config: dict[str, Any]) -> None:
+    def test_that_are_to_be_mended(
+        self, deploy: MakeApp, name: str, config: dict[str, Any]
+    ) -> None:
         """Each is told once: an actor type is named where its settings differ."""
         assert [each["id"] for each in read(deploy(**config), "check")] == [name]
 
@@ -135,16 +133,16 @@ class TestSettings:
         ],
         ids=str,
     )
-    def test_that_are_not(self, deploy: Make, config: dict[str, Any]) -> None:
+    def test_that_are_not(self, deploy: MakeApp, config: dict[str, Any]) -> None:
         assert found(deploy(**config)) == {}
 
-    def test_an_issuer_that_nobody_chose(self, make_app: Make) -> None:
+    def test_an_issuer_that_nobody_chose(self, make_app: MakeApp) -> None:
         assert "issuer-generic" in found(make_app())
 
-    def test_inline_is_right_in_tests(self, make_app: Make) -> None:
+    def test_inline_is_right_in_tests(self, make_app: MakeApp) -> None:
         assert "handler-inline" not in found(make_app(OTP_AUTH_DELIVERY="inline"))
 
-    def test_of_one_actor_type(self, deploy: Make, customers: Customers) -> None:
+    def test_of_one_actor_type(self, deploy: MakeApp, customers: Customers) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("clerk", customers, pages=True, always_return_success=False)
         findings = found(deploy(otp_auth))
@@ -158,7 +156,7 @@ class TestTestIdentities:
         [(29, set()), (31, {"test-identity-old"}), (61, {"test-identity-expired"})],
     )
     def test_are_for_a_while(
-        self, deploy: Make, clock: Traveller, days: int, ids: set[str]
+        self, deploy: MakeApp, clock: Traveller, days: int, ids: set[str]
     ) -> None:
         printed = run(deploy(), "test-identity", "customer", ADA, "--days", "60").output
         clock.shift(timedelta(days=days))
@@ -168,7 +166,7 @@ class TestTestIdentities:
 
 
 class TestHandlers:
-    def test_missing_ones_are_told_for_each_type_and_purpose(self, make_app: Make) -> None:
+    def test_missing_ones_are_told_for_each_type_and_purpose(self, make_app: MakeApp) -> None:
         problems = [f["problem"] for f in read(make_app(), "check") if f["id"] == "no-handler"]
         assert [problem.partition("codes of ")[2] for problem in problems] == [
             "actor type customer, purpose login",
@@ -178,7 +176,7 @@ class TestHandlers:
         ]
 
     def test_who_lets_nobody_join_needs_none_for_that(
-        self, make_app: Make, customers: Customers
+        self, make_app: MakeApp, customers: Customers
     ) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("clerk", customers, sign_up="closed")
@@ -186,7 +184,7 @@ class TestHandlers:
         with otp_generated.connected_to(_deliver, app):
             assert "no-handler" not in found(app)
 
-    def test_one_that_was_forgotten_is_missing(self, make_app: Make) -> None:
+    def test_one_that_was_forgotten_is_missing(self, make_app: MakeApp) -> None:
         app = make_app()
 
         def local(sender: Flask, **_: Any) -> None: ...
@@ -195,7 +193,7 @@ class TestHandlers:
         del local
         assert "no-handler" in found(app)
 
-    def test_a_purpose_of_the_apps_own_needs_one(self, deploy: Make, otp_auth: OTPAuth) -> None:
+    def test_a_purpose_of_the_apps_own_needs_one(self, deploy: MakeApp, otp_auth: OTPAuth) -> None:
         otp_auth.purpose("contact")
         app = deploy(otp_auth)
         assert "purpose contact" in found(app)["no-handler"]["problem"]
@@ -227,7 +225,7 @@ class TestRows:
         engine.dispose()
 
     @pytest.fixture
-    def app(self, deploy: Make, session: Any) -> Flask:
+    def app(self, deploy: MakeApp, session: Any) -> Flask:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", SQLAlchemyActorStore(Row, session))
         return deploy(otp_auth)
@@ -263,7 +261,7 @@ class TestMemory:
     @pytest.mark.parametrize(("workers", "is_found"), [("", True), ("1", False), ("4", True)])
     def test_is_no_other_workers(
         self,
-        deploy: Make,
+        deploy: MakeApp,
         monkeypatch: pytest.MonkeyPatch,
         workers: str,
         is_found: bool,
@@ -275,13 +273,13 @@ class TestMemory:
 
     @pytest.mark.parametrize("config", [{"DEBUG": True}, {"TESTING": True}], ids=str)
     def test_is_right_for_development(
-        self, deploy: Make, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]
+        self, deploy: MakeApp, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]
     ) -> None:
         monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
         assert found(deploy(OTP_AUTH_STORAGE_URI="memory://", **config)) == {}
 
     def test_of_a_cache_of_the_apps_own(
-        self, deploy: Make, customers: Customers, monkeypatch: pytest.MonkeyPatch
+        self, deploy: MakeApp, customers: Customers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
         otp_auth = OTPAuth(cache=SimpleCache(threshold=50_000))
@@ -290,20 +288,20 @@ class TestMemory:
 
 
 class TestLimits:
-    def test_in_the_memory_of_each_process(self, deploy: Make, customers: Customers) -> None:
+    def test_in_the_memory_of_each_process(self, deploy: MakeApp, customers: Customers) -> None:
         otp_auth = OTPAuth(cache=FakeStore())
         otp_auth.add_actor_type("customer", customers)
         app = deploy(otp_auth, OTP_AUTH_STORAGE_URI="memory://")
         assert found(app).keys() == {"limits-elsewhere"}
 
-    def test_of_a_limiter_in_memory(self, deploy: Make, customers: Customers) -> None:
+    def test_of_a_limiter_in_memory(self, deploy: MakeApp, customers: Customers) -> None:
         limiter = Limiter(get_remote_address, storage_uri="memory://", strategy="moving-window")
         limiter.init_app(Flask("shop"))
         otp_auth = OTPAuth(limiter=limiter)
         otp_auth.add_actor_type("customer", customers)
         assert found(deploy(otp_auth, **DEBUG)).keys() == {"limits-elsewhere"}
 
-    def test_in_a_file(self, deploy: Make, customers: Customers, tmp_path: Path) -> None:
+    def test_in_a_file(self, deploy: MakeApp, customers: Customers, tmp_path: Path) -> None:
         otp_auth = OTPAuth(cache=FakeStore())
         otp_auth.add_actor_type("customer", customers)
         app = deploy(otp_auth)
@@ -331,11 +329,11 @@ class TestNetworkFiles:
 
 
 class TestServers:
-    def test_that_do_not_answer(self, deploy: Make) -> None:
+    def test_that_do_not_answer(self, deploy: MakeApp) -> None:
         finding = found(deploy(OTP_AUTH_STORAGE_URI="redis://127.0.0.1:1"))["storage-unreachable"]
         assert finding["problem"] == "The storage can't be reached: ConnectionError."
 
-    def test_of_limits_that_do_not_answer(self, deploy: Make, customers: Customers) -> None:
+    def test_of_limits_that_do_not_answer(self, deploy: MakeApp, customers: Customers) -> None:
         limiter = Limiter(
             get_remote_address, storage_uri="redis://127.0.0.1:1", strategy="moving-window"
         )
@@ -345,7 +343,7 @@ class TestServers:
         finding = found(deploy(otp_auth))["storage-unreachable"]
         assert finding["problem"] == "The storage of the limits can't be reached."
 
-    def test_redis_as_it_comes(self, deploy: Make, tmp_path: Path) -> None:
+    def test_redis_as_it_comes(self, deploy: MakeApp, tmp_path: Path) -> None:
         with Redis(tmp_path / "redis") as server:
             app = deploy(OTP_AUTH_STORAGE_URI=server.uri)
             assert found(app).keys() == {"storage-not-durable"}
@@ -364,7 +362,7 @@ class TestServers:
         ],
     )
     def test_redis_for_a_user_of_few_rights(
-        self, deploy: Make, tmp_path: Path, rights: str, level: str, lacks: str
+        self, deploy: MakeApp, tmp_path: Path, rights: str, level: str, lacks: str
     ) -> None:
         with Redis(tmp_path / "redis", "--appendonly", "yes") as server:
             server.ask("ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all")
@@ -375,7 +373,7 @@ class TestServers:
             assert finding["level"] == level
             assert f"may not use {lacks}, so" in finding["problem"]
 
-    def test_memcached_and_the_redis_of_its_sign_ins(self, deploy: Make, tmp_path: Path) -> None:
+    def test_memcached_and_the_redis_of_its_sign_ins(self, deploy: MakeApp, tmp_path: Path) -> None:
         with Memcached(tmp_path / "memcached") as codes, Redis(tmp_path / "redis") as sign_ins:
             app = deploy(OTP_AUTH_STORAGE_URI=codes.uri, OTP_AUTH_SIGN_INS_URI=sign_ins.uri)
             # Its windows don't move, so that guesses count twice.
@@ -398,7 +396,7 @@ class Checks:
 
 
 class TestOwnChecks:
-    def test_what_one_says_is_a_warning(self, deploy: Make, otp_auth: OTPAuth) -> None:
+    def test_what_one_says_is_a_warning(self, deploy: MakeApp, otp_auth: OTPAuth) -> None:
         @otp_auth.check("mail-from")
         def sender_is_aligned(app: Flask) -> str | None:
             if not app.config["MAIL_DEFAULT_SENDER"].endswith("@shop.example"):
@@ -420,14 +418,14 @@ class TestOwnChecks:
         assert found(app) == {}
 
     @pytest.mark.parametrize("level", get_args(Level))
-    def test_of_a_level_of_its_own(self, deploy: Make, otp_auth: OTPAuth, level: Level) -> None:
+    def test_of_a_level_of_its_own(self, deploy: MakeApp, otp_auth: OTPAuth, level: Level) -> None:
         otp_auth.check("mine", level=level)(Checks("Is it on?"))
         app = deploy(otp_auth)
         assert found(app)["mine"]["level"] == level
         assert run(app, "check").exit_code == int(level == "error")
 
     def test_one_that_raises_is_an_error_and_hides_no_other(
-        self, deploy: Make, otp_auth: OTPAuth
+        self, deploy: MakeApp, otp_auth: OTPAuth
     ) -> None:
         otp_auth.check("broken")(Checks(raises=True))
         otp_auth.check("other")(Checks("something"))
@@ -436,17 +434,17 @@ class TestOwnChecks:
         assert findings["broken"]["level"] == "error"
         assert findings["broken"]["problem"] == "the check raised ValueError: no such setting"
 
-    def test_one_can_forge_no_other(self, deploy: Make, otp_auth: OTPAuth) -> None:
+    def test_one_can_forge_no_other(self, deploy: MakeApp, otp_auth: OTPAuth) -> None:
         otp_auth.check("mine")(Checks("no\r\n\x1b[2K\x9b2KNothing was found.\u2028\u202e"))
         lines = run(deploy(otp_auth), "check").output.splitlines()
         assert r"  no \x1b[2K\x9b2KNothing was found. \u202e." in lines
 
-    def test_can_be_silenced(self, deploy: Make, otp_auth: OTPAuth) -> None:
+    def test_can_be_silenced(self, deploy: MakeApp, otp_auth: OTPAuth) -> None:
         otp_auth.check("mine")(Checks("something"))
         assert found(deploy(otp_auth), "--silence", "mine") == {}
 
     def test_one_that_is_registered_again_replaces_the_former(
-        self, deploy: Make, otp_auth: OTPAuth
+        self, deploy: MakeApp, otp_auth: OTPAuth
     ) -> None:
         for says in ("first", "second"):
             otp_auth.check("mine")(Checks(says))
@@ -479,7 +477,7 @@ class TestNotes:
         monkeypatch.delenv("K_SERVICE", raising=False)
 
     def test_of_a_proxy_that_is_not_trusted(
-        self, deploy: Make, clock: Traveller, caplog: pytest.LogCaptureFixture
+        self, deploy: MakeApp, clock: Traveller, caplog: pytest.LogCaptureFixture
     ) -> None:
         serving, other = deploy(), deploy()
         headers = {"X-Forwarded-For": "198.51.100.7"}
@@ -492,7 +490,7 @@ class TestNotes:
         assert found(other) == {}
 
     def test_of_a_host_that_freezes(
-        self, deploy: Make, monkeypatch: pytest.MonkeyPatch, mail: list[str]
+        self, deploy: MakeApp, monkeypatch: pytest.MonkeyPatch, mail: list[str]
     ) -> None:
         monkeypatch.setenv("K_SERVICE", "shop")
         serving = deploy()
@@ -503,7 +501,7 @@ class TestNotes:
         assert len(mail) == 1
         assert "K_SERVICE is set" in found(other)["no-threads"]["problem"]
 
-    def test_of_handlers_that_hang(self, deploy: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_of_handlers_that_hang(self, deploy: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
         reports = []
 
         class Queue(DeliveryQueue):
@@ -519,7 +517,7 @@ class TestNotes:
 
 
 def test_every_finding_is_known_and_has_its_level(
-    deploy: Make, make_app: Make, tmp_path: Path
+    deploy: MakeApp, make_app: MakeApp, tmp_path: Path
 ) -> None:
     """What the page of the documentation lists is what is found."""
     for app in (deploy(SESSION_COOKIE_SECURE=False), make_app(SECRET_KEY="dev")):

@@ -49,10 +49,6 @@ class TestSignIns:
         assert ran.exit_code == 2
         assert "ACTOR_ID is empty" in ran.output
 
-    def test_makes_no_file(self, shop: Flask, tmp_path: Any) -> None:
-        assert run(shop, "sign-ins", *ADAS).exit_code == 0
-        assert list(tmp_path.iterdir()) == []
-
 
 class TestRevoke:
     def test_ends_one(self, app: Flask, api: Api, signed_in: list[str]) -> None:
@@ -92,8 +88,3 @@ class TestRevoke:
 
         monkeypatch.setattr("click.confirm", answer)
         assert run(app, "revoke", *ADAS, newest).exit_code == 1
-
-
-@pytest.mark.parametrize("command", ["sign-ins", "revoke"])
-def test_an_unknown_type_is_a_wrong_use(app: Flask, command: str) -> None:
-    assert run(app, command, "robot", "1").exit_code == 2

@@ -2,14 +2,13 @@
 
 import json
 import logging
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes import ADA, BOB, Api, Customers, Watched, wrong
+from fakes import ADA, BOB, Api, Customers, MakeApp, MakeWatched, Watched, wrong
 from flask import Flask
-from running import Make, read, run
+from running import read, run
 
 from flask_otp_auth import OTPAuth
 from flask_otp_auth.signals import confirmation_otp_generated
@@ -25,7 +24,7 @@ def budget(overview: dict[str, Any], what: str, purpose: str | None = None) -> d
 
 
 @pytest.fixture
-def attacked(make_app: Make) -> Flask:
+def attacked(make_app: MakeApp) -> Flask:
     """A shop in which somebody has used up Ada's guesses."""
     app = make_app(OTP_AUTH_VERIFY_LIMITS="2/day")
     api = Api(app.test_client())
@@ -44,7 +43,7 @@ class TestInspect:
 
     @pytest.mark.parametrize("as_json", [[], ["--json"]])
     def test_shows_an_odd_identifier_without_obeying_it(
-        self, make_app: Make, customers: Customers, as_json: list[str]
+        self, make_app: MakeApp, customers: Customers, as_json: list[str]
     ) -> None:
         """A canonicaliser of the app's own may let anything through."""
         otp_auth = OTPAuth()
@@ -86,7 +85,7 @@ class TestInspect:
         assert (guesses["limit"], guesses["left"]) == ("2/day", 0)
         assert 86_000 < guesses["seconds_until_room"] <= 86_400
 
-    def test_says_that_the_breaker_is_open(self, make_app: Make) -> None:
+    def test_says_that_the_breaker_is_open(self, make_app: MakeApp) -> None:
         app = make_app(OTP_AUTH_GLOBAL_FAILURE_LIMIT="1/2 hours")
         api = Api(app.test_client())
         with Outbox(app) as outbox:
@@ -121,7 +120,7 @@ class TestInspect:
         assert set(watched.limits.calls) == {"look"}
 
     def test_shows_the_purposes_of_the_apps_own_that_take_the_identifier(
-        self, make_app: Make, otp_auth: OTPAuth
+        self, make_app: MakeApp, otp_auth: OTPAuth
     ) -> None:
         contact = otp_auth.purpose("contact", ttl=timedelta(minutes=5))
         otp_auth.purpose("call", identifier="phone")
@@ -151,10 +150,6 @@ class TestInspect:
         assert "Doesn't count as attacked: new codes are short." in lines
         assert "  login    short  5 min" in lines
         assert "  login    short  in 60 s" in lines
-
-    def test_makes_no_file(self, shop: Flask, tmp_path: Any) -> None:
-        assert run(shop, "inspect", *WHO).exit_code == 0
-        assert list(tmp_path.iterdir()) == []
 
     def test_names_a_file_that_can_not_be_trusted(self, shop: Flask, tmp_path: Any) -> None:
         file = tmp_path / "otp_auth.sqlite3"
@@ -200,7 +195,7 @@ class TestUnlock:
 
     @pytest.mark.parametrize(("more", "left"), [([], 4), (["--all-purposes"], 5)], ids=str)
     def test_reaches_the_apps_own_purposes_if_it_is_told_to(
-        self, make_app: Make, otp_auth: OTPAuth, more: list[str], left: int
+        self, make_app: MakeApp, otp_auth: OTPAuth, more: list[str], left: int
     ) -> None:
         contact = otp_auth.purpose("contact")
         app = make_app(otp_auth)
@@ -226,16 +221,8 @@ class TestUnlock:
         assert read(attacked, "inspect", *WHO)["attacked"] is attacked_after
 
 
-@pytest.mark.parametrize("command", ["inspect", "unlock"])
-@pytest.mark.parametrize("who", [["robot", ADA], ["customer", "Ada"]], ids=str)
-def test_an_unknown_type_or_identifier_is_a_wrong_use(
-    app: Flask, command: str, who: list[str]
-) -> None:
-    assert run(app, command, *who).exit_code == 2
-
-
 def test_limits_of_a_fixed_window_are_looked_at_as_well(
-    make_watched: Callable[..., Watched],
+    make_watched: MakeWatched,
 ) -> None:
     app = make_watched(OTP_AUTH_SEND_LIMITS="3/minute;5/2hour").app
     with Outbox(app):

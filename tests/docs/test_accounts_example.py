@@ -1,20 +1,18 @@
 """The example of docs/: one user, by password or by a code to either identifier."""
 
-import importlib.util
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-import time_machine
 from browsing import Visitor, visitor_of
-from fakes import SECRET, Api, bearer
+from fakes import SECRET, Api, MakeApp, bearer
 from flask import Flask
-from launch import ROOT
+from pages import DOCS, load
+from time_machine import Traveller
 from werkzeug.security import generate_password_hash
 
 from flask_otp_auth.testing import Outbox
@@ -32,18 +30,11 @@ PASSWORD_HASH = generate_password_hash(PASSWORD, "pbkdf2:sha256:1")
 @cache
 def load_example() -> ModuleType:
     """Import the example; once, as its model can't be made twice."""
-    path = ROOT / "docs" / "accounts_example.py"
-    spec = importlib.util.spec_from_file_location("accounts_example", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load(DOCS / "accounts_example.py", pytest.MonkeyPatch())
 
 
 @pytest.fixture
-def make_accounts(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+def make_accounts(tmp_path: Path) -> Iterator[MakeApp]:
     """Make the example's app, with a database of its own that Ada is in."""
     example, engines = load_example(), []
 
@@ -70,7 +61,7 @@ def make_accounts(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
 
 
 @pytest.fixture
-def app(make_accounts: Callable[..., Flask]) -> Flask:
+def app(make_accounts: MakeApp) -> Flask:
     """The example's app."""
     return make_accounts()
 
@@ -180,7 +171,7 @@ def test_a_new_password_signs_her_out_everywhere_else(
 
 
 def test_whoever_finds_a_browser_signed_in_sets_no_password(
-    app: Flask, browser: Visitor, outbox: Outbox, clock: time_machine.Traveller
+    app: Flask, browser: Visitor, outbox: Outbox, clock: Traveller
 ) -> None:
     ask(browser, EMAIL).submit(otp=outbox.last.otp)
     clock.shift(601)
@@ -213,7 +204,7 @@ def test_the_api_works_beside_the_pages(app: Flask, outbox: Outbox) -> None:
 
 
 def test_passwords_are_tried_from_one_address_so_many_times_only(
-    make_accounts: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+    make_accounts: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(load_example(), "NOBODY", PASSWORD_HASH)  # which costs nothing to check
     browser = visitor_of(make_accounts(RATELIMIT_ENABLED=True).test_client())
@@ -221,7 +212,7 @@ def test_passwords_are_tried_from_one_address_so_many_times_only(
     assert (statuses, log_in(browser, EMAIL, PASSWORD).status) == ({400}, 429)
 
 
-def test_codes_are_counted_by_the_extension_itself(make_accounts: Callable[..., Flask]) -> None:
+def test_codes_are_counted_by_the_extension_itself(make_accounts: MakeApp) -> None:
     browser = visitor_of(make_accounts(OTP_AUTH_IP_GENERATE_LIMITS="1/hour").test_client())
     assert [ask(browser, identifier).status for identifier in (EMAIL, PHONE)] == [200, 429]
 
@@ -236,5 +227,5 @@ def test_codes_are_printed(app: Flask, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_it_is_short() -> None:
     """Its pages are the package's, so half of what it was is enough."""
-    text = (ROOT / "docs" / "accounts_example.py").read_text()
+    text = (DOCS / "accounts_example.py").read_text()
     assert len(text.splitlines()) <= 133

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fakes import ADA, BOB, Api, wrong
+from fakes import BOB, Api, wrong
 from flask import Flask
 from launch import ROOT
 
-from flask_otp_auth import signals
 from flask_otp_auth.testing import Outbox
 
 PAGE = (ROOT / "docs" / "audit.md").read_text()
@@ -53,31 +52,11 @@ def test_its_command_prints_the_name_in_its_sample(app: Flask) -> None:
 
 
 def test_it_lists_every_event_and_what_is_beside_it(
-    log: Path, make_app: Callable[..., Flask]
+    log: Path, eventful: tuple[Flask, Callable[[], object]]
 ) -> None:
-    reviewer = "review@example.com"
-    line, code = make_app().extensions["otp_auth"].fixed_codes.new("customer", reviewer, 1)
-    app = make_app(
-        OTP_AUTH_TEST_IDENTITIES=[str(line)],
-        OTP_AUTH_GLOBAL_FAILURE_LIMIT="1/hour",
-        OTP_AUTH_IP_VERIFY_LIMITS="4/hour",
-        OTP_AUTH_VERIFY_LIMITS="2/day",
-    )
-    api = Api(app.test_client())
-    with Outbox(app) as outbox:
-        api.generate(ADA)
-        api.revoke(api.verify(outbox.last.otp, ADA).get_json()["token"])
-        api.generate(BOB)
-        signals.pre_register_otp_generated.connect(_fail, app)
-        api.pre_register(BOB)
-        for _ in range(4):
-            api.register(wrong(outbox.last.otp), BOB)
-    Api(app.test_client(), address="192.0.2.1").register(code, reviewer)
+    app, let_all_happen = eventful
+    let_all_happen()
     app.test_cli_runner().invoke(args=["otp", "unlock", "-y", "customer", BOB])
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE, re.MULTILINE)
     documented = {event: set(re.findall(r"`(\w+)`", beside)) for event, beside in rows}
     assert {line.pop("event"): set(line) for line in lines(log)} == documented
-
-
-def _fail(sender: Flask, **_: object) -> None:
-    raise OSError

@@ -8,12 +8,11 @@ import json
 import re
 import subprocess
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
-from fakes import SECRET, Customers
+from fakes import SECRET, Customers, MakeApp
 from flask import Flask
 from launch import ROOT
 from pages import DOCS, Block, blocks_of, name_of, pages
@@ -82,7 +81,7 @@ def test_a_page_with_a_test_of_its_own_has_as_many_blocks_as_that_runs(page: str
 
 
 @pytest.fixture
-def shop(make_app: Callable[..., Flask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
+def shop(make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """The app that the pages speak of, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SECRET_KEY", SECRET)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 import redis
 import sentry_sdk
-from fakes import ADA, SECRET, Api, Customers, SignalRecorder
+from fakes import ADA, SECRET, Api, Customers, MakeApp, SignalRecorder
 from flask import Flask, request
 from launch import ROOT
 from sentry_sdk.transport import Transport
@@ -42,11 +42,6 @@ def run(code: str, **names: Any) -> dict[str, Any]:
     """Run a block of the page and return what it defines."""
     exec(compile(code, "docs/deploy.md", "exec"), names)  # noqa: S102 - the page's own
     return names
-
-
-def test_every_setting_that_it_names_is_one() -> None:
-    settings = {f"OTP_AUTH_{name.upper()}" for name in Settings.__dataclass_fields__}
-    assert settings >= set(re.findall(r"OTP_AUTH_\w+", TEXT))
 
 
 # -- settings -----------------------------------------------------------------------------
@@ -90,14 +85,12 @@ def server(tmp_path: Path) -> Iterator[Redis]:
         yield server
 
 
-def shop_on(make_app: Callable[..., Flask], uri: str, **config: Any) -> Api:
+def shop_on(make_app: MakeApp, uri: str, **config: Any) -> Api:
     """Return the routes of a shop on that storage, whose codes are delivered at once."""
     return Api(make_app(OTP_AUTH_STORAGE_URI=uri, **config).test_client())
 
 
-def test_limits_outlive_a_restart_and_codes_do_not(
-    server: Redis, make_app: Callable[..., Flask]
-) -> None:
+def test_limits_outlive_a_restart_and_codes_do_not(server: Redis, make_app: MakeApp) -> None:
     app = make_app(OTP_AUTH_STORAGE_URI=server.uri, OTP_AUTH_IP_GENERATE_LIMITS="1/hour")
     api = Api(app.test_client())
     with Outbox(app) as outbox:
@@ -117,7 +110,7 @@ def status_of(route: Callable[..., Any], *arguments: str) -> int:
     return status
 
 
-def test_a_user_with_few_rights_is_enough(server: Redis, make_app: Callable[..., Flask]) -> None:
+def test_a_user_with_few_rights_is_enough(server: Redis, make_app: MakeApp) -> None:
     server.ask("ACL", "SETUSER", *USER.split()[1:])
     uri = f"redis://shop:secret@127.0.0.1:{server.port}"
     probe(backend_for(uri, "").open_store())
@@ -151,7 +144,7 @@ def figures(storage: str) -> list[float]:
 class TestFigures:
     """The table of sizes, measured on a few hundred codes and sign-ins."""
 
-    def test_of_redis(self, tmp_path: Path, make_app: Callable[..., Flask]) -> None:
+    def test_of_redis(self, tmp_path: Path, make_app: MakeApp) -> None:
         with Redis(tmp_path / "redis") as server:
 
             def measure() -> tuple[int, int]:
@@ -162,7 +155,7 @@ class TestFigures:
         assert keys == 4
         assert sizes == pytest.approx(figures("Redis"), rel=0.15)
 
-    def test_of_memcached(self, tmp_path: Path, make_app: Callable[..., Flask]) -> None:
+    def test_of_memcached(self, tmp_path: Path, make_app: MakeApp) -> None:
         with Memcached(tmp_path / "memcached") as server:
             keys, size, _ = measured(
                 make_app,
@@ -173,7 +166,7 @@ class TestFigures:
         assert keys == 4
         assert [size] == pytest.approx(figures("Memcached"), rel=0.15)
 
-    def test_of_sqlite(self, tmp_path: Path, make_app: Callable[..., Flask]) -> None:
+    def test_of_sqlite(self, tmp_path: Path, make_app: MakeApp) -> None:
         path = tmp_path / "codes.sqlite3"
 
         def measure() -> tuple[int, int]:
@@ -190,7 +183,7 @@ class TestFigures:
         assert sizes == pytest.approx(figures("SQLite"), rel=0.2)  # some pages are half full
 
 
-def measured(make_app: Callable[..., Flask], measure: Measure, **config: Any) -> list[float]:
+def measured(make_app: MakeApp, measure: Measure, **config: Any) -> list[float]:
     """Return the keys and the bytes that one code takes, and the bytes of one sign-in."""
     otp_auth, customers = OTPAuth(), Customers()
     otp_auth.add_actor_type("customer", customers)
@@ -250,7 +243,7 @@ class FakeQueue:
 
 
 def test_a_queue_of_jobs_carries_no_code_and_delivers(
-    make_app: Callable[..., Flask], customers: Customers
+    make_app: MakeApp, customers: Customers
 ) -> None:
     queue = FakeQueue()
     otp_auth = run(EXECUTOR, queue=queue, OTPAuth=OTPAuth)["otp_auth"]
@@ -292,7 +285,7 @@ def sentry(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     init()
 
 
-def test_a_tracker_sees_no_code(sentry: list[str], make_app: Callable[..., Flask]) -> None:
+def test_a_tracker_sees_no_code(sentry: list[str], make_app: MakeApp) -> None:
     """Not even when a handler raises, or the app reports an error within a request."""
     app = make_app()
     sent = []

@@ -21,7 +21,6 @@ class Shop:
     """The running shop."""
 
     url: str
-    server: Server
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     shutil.copy(ROOT / "example_app.py", folder)
     command = [sys.executable, "example_app.py"]
     with Server(command, folder, port, PORT=str(port), **SETTINGS) as server:
-        yield Shop(server.printed(r"Open (http://[\d.:]+)")[0], server)
+        yield Shop(server.printed(r"Open (http://[\d.:]+)")[0])
         assert "Traceback" not in server.output
 
 

@@ -6,19 +6,18 @@ import pickle
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from fakes import ADA, BOB, SECRET, Api, Customers, bearer
-from flask import Flask
-from launch import ROOT, Server, environment
-from pages import DOCS, blocks_of, load
-from smtp import Mailbox
-from stores import PATIENCE, free_port, installed
+from example_shop import example_shop
+from examples import Start
+from fakes import ADA, BOB, Api, Customers, MakeApp, bearer
+from launch import Server, environment
+from mailbox_server import Mailbox
+from pages import DOCS, blocks_of
+from stores import PATIENCE, installed
 
 from flask_otp_auth import OTPAuth
 from flask_otp_auth.errors import RequestError
@@ -26,67 +25,17 @@ from flask_otp_auth.testing import Outbox
 
 PHONE = "+4915123456789"
 
-#: What a customer of the shop's dict is.
-ADA_S_ACCOUNT = {"id": "1", "email": ADA}
-
-
-class App:
-    """A file's app, and what it sends.
-
-    :ivar code: the file as a module.
-    """
-
-    def __init__(self, code: ModuleType) -> None:
-        self.code = code
-        self.app: Flask = getattr(code, "app", None) or code.create_app()
-        self.app.testing = True
-        self.client = self.app.test_client()
-        self.api = Api(self.client)
-        self.outbox = Outbox(self.app, alone=False)
-
-    def know_ada(self) -> None:
-        """Let Ada have an account, in an app that keeps its accounts in a dict."""
-        self.code.customers[ADA] = SimpleNamespace(**ADA_S_ACCOUNT)
-
-    def add(self, model: str, **columns: Any) -> None:
-        """Add a row to a table."""
-        with self.app.app_context():
-            self.code.db.session.add(getattr(self.code, model)(**columns))
-            self.code.db.session.commit()
-
-    def token(self, identifier: str = ADA) -> str:
-        """Sign somebody in and return the token."""
-        self.api.generate(identifier)
-        token: str = self.api.verify(self.outbox.last.otp, identifier).get_json()["token"]
-        return token
-
 
 @pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., App]]:
-    """Run a file of docs/howto in an environment as its reader would make it."""
-    started: list[App] = []
-
-    def start_it(name: str, **variables: str) -> App:
-        monkeypatch.setenv("SECRET_KEY", SECRET)
-        monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/{name}.sqlite3")
-        for variable, value in variables.items():
-            monkeypatch.setenv(variable, value)
-        started.append(App(load(DOCS / "howto" / f"{name}.py", monkeypatch)))
-        started[-1].outbox.__enter__()
-        return started[-1]
-
-    yield start_it
-    for app in started:
-        app.outbox.__exit__(None, None, None)
-        if hasattr(app.code, "db"):
-            with app.app.app_context():
-                app.code.db.engine.dispose()
+def start(start_file: Start) -> Start:
+    """Run a file of docs/howto by its name."""
+    return lambda name, **variables: start_file(f"howto/{name}.py", **variables)
 
 
 # -- messages -----------------------------------------------------------------------------
 
 
-def test_codes_are_mailed(start: Callable[..., App]) -> None:
+def test_codes_are_mailed(start: Start) -> None:
     with Mailbox() as mailbox:
         shop = start("mail", SMTP_HOST="127.0.0.1", SMTP_PORT=str(mailbox.port))
         shop.know_ada()
@@ -103,7 +52,7 @@ def test_codes_are_mailed(start: Callable[..., App]) -> None:
 
 
 def test_celery_sends_the_codes(
-    start: Callable[..., App], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     storage = f"sqlite:///{tmp_path}/codes.sqlite3"
     shop = start("celery_queue", BROKER_URL="memory://", STORAGE_URI=storage)
@@ -123,7 +72,7 @@ def test_celery_sends_the_codes(
 # -- neighbours ---------------------------------------------------------------------------
 
 
-def test_flask_login_knows_who_came_by_a_code(start: Callable[..., App]) -> None:
+def test_flask_login_knows_who_came_by_a_code(start: Start) -> None:
     shop = start("with_flask_login")
     shop.add("User", email=ADA)
     client = shop.client
@@ -139,7 +88,7 @@ def test_flask_login_knows_who_came_by_a_code(start: Callable[..., App]) -> None
     assert client.get("/").status_code == 401
 
 
-def test_csrf_protects_forms_and_lets_the_api_be(start: Callable[..., App]) -> None:
+def test_csrf_protects_forms_and_lets_the_api_be(start: Start) -> None:
     shop = start("with_flask_wtf")
     shop.know_ada()
     headers = bearer(shop.token())
@@ -152,7 +101,7 @@ def test_csrf_protects_forms_and_lets_the_api_be(start: Callable[..., App]) -> N
 
 
 @pytest.mark.filterwarnings("ignore:FileSystemCache:DeprecationWarning")
-def test_sessions_on_the_server_get_a_new_id(start: Callable[..., App], tmp_path: Path) -> None:
+def test_sessions_on_the_server_get_a_new_id(start: Start, tmp_path: Path) -> None:
     shop = start("with_flask_session", SESSION_FOLDER=str(tmp_path / "sessions"))
     shop.know_ada()
     shop.client.post("/basket/tea")
@@ -167,7 +116,7 @@ def test_sessions_on_the_server_get_a_new_id(start: Callable[..., App], tmp_path
     assert thief.get("/basket").status_code == 401
 
 
-def test_each_type_has_a_table_of_its_own(start: Callable[..., App]) -> None:
+def test_each_type_has_a_table_of_its_own(start: Start) -> None:
     shop = start("tables")
     with shop.app.app_context():
         shop.code.add_customer("Ada@Example.com", "0151 23456789")
@@ -185,7 +134,7 @@ def test_each_type_has_a_table_of_its_own(start: Callable[..., App]) -> None:
 # -- moving here --------------------------------------------------------------------------
 
 
-def test_users_of_flask_security_sign_in(start: Callable[..., App]) -> None:
+def test_users_of_flask_security_sign_in(start: Start) -> None:
     shop = start("from_flask_security")
     shop.api.actor_type = "user"
     shop.add("User", email="Ada@example.com", active=True, fs_uniquifier="a", us_phone_number=PHONE)
@@ -205,7 +154,7 @@ a|4,ada@example.com,true
 """
 
 
-def test_users_of_a_hosted_service_sign_in(start: Callable[..., App], tmp_path: Path) -> None:
+def test_users_of_a_hosted_service_sign_in(start: Start, tmp_path: Path) -> None:
     shop = start("from_a_hosted_service")
     shop.api.actor_type = "user"
     (tmp_path / "users.csv").write_text(EXPORT)
@@ -219,7 +168,7 @@ def test_users_of_a_hosted_service_sign_in(start: Callable[..., App], tmp_path: 
     assert shop.outbox.suppressed[-1].reason == "unknown_actor"
 
 
-def test_a_shop_of_medusa_works_as_before(start: Callable[..., App]) -> None:
+def test_a_shop_of_medusa_works_as_before(start: Start) -> None:
     shop = start("from_medusa")
     shop.api.pre_register(BOB)
     otp = shop.outbox.last.otp
@@ -233,7 +182,7 @@ def test_a_shop_of_medusa_works_as_before(start: Callable[..., App]) -> None:
 # -- an app store's review ------------------------------------------------------------------
 
 
-def test_a_reviewer_signs_in_by_the_page_s_own_line(make_app: Callable[..., Flask]) -> None:
+def test_a_reviewer_signs_in_by_the_page_s_own_line(make_app: MakeApp) -> None:
     (block,) = blocks_of(DOCS / "howto" / "app_store_review.md", "console")
     command = block.code.split("otp ", 1)[1].split()
     printed = make_app().test_cli_runner().invoke(args=["otp", *command])
@@ -257,12 +206,9 @@ def test_a_reviewer_signs_in_by_the_page_s_own_line(make_app: Callable[..., Flas
 @pytest.fixture
 def shop_url(tmp_path: Path) -> Iterator[tuple[str, Server]]:
     """The example shop behind a server, and the server, which prints the codes."""
-    shutil.copy(ROOT / "example_app.py", tmp_path)
-    port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "example_app:app"]
     settings = {"OTP_AUTH_RESEND_INTERVAL": "0", "OTP_AUTH_REQUIRE_CHALLENGE": "true"}
-    with Server(command, tmp_path, port, **settings) as server:
-        yield f"http://127.0.0.1:{port}", server
+    with example_shop(tmp_path, **settings) as server:
+        yield f"http://127.0.0.1:{server.port}", server
 
 
 def play(script: str, folder: Path, *arguments: str) -> "subprocess.Popen[str]":

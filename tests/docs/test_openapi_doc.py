@@ -4,14 +4,13 @@ Its client in TypeScript is run by tests/openapi/test_typescript.py.
 """
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import flask_smorest
 import pytest
 from apiflask import APIFlask
 from apispec import APISpec
-from fakes import SECRET, Customers
+from fakes import SECRET
 from flask import Flask
 from launch import ROOT
 from openapi_spec_validator import validate
@@ -22,18 +21,6 @@ from flask_otp_auth.web.api import ROUTES
 PAGE = (ROOT / "docs" / "openapi.md").read_text()
 SERVING, SMOREST, APIFLASK, APIFAIRY, APISPEC = re.findall(r"(?ms)^```python\n(.*?)^```", PAGE)
 PATH = "/auth/{actor_type}/otp/start"
-
-
-@pytest.fixture
-def otp_auth(customers: Customers) -> OTPAuth:
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    return otp_auth
-
-
-@pytest.fixture
-def app(otp_auth: OTPAuth, make_app: Callable[..., Flask]) -> Flask:
-    return make_app(otp_auth)
 
 
 def run(code: str, **names: Any) -> dict[str, Any]:

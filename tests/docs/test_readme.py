@@ -5,7 +5,6 @@ import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -13,16 +12,15 @@ import pytest
 from browsing import visitor_at
 from fakes import BOB, SECRET, Api, bearer
 from launch import ROOT, Server, Shell
-from pages import assert_is_like
+from pages import assert_is_like, blocks_of
 from stores import free_port
 
 from flask_otp_auth.testing import Outbox
 
 README = ROOT / "README.md"
 TEXT = README.read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-PYTHON = [block for language, block in BLOCKS if language == "python"]
-INSTALL, START, *WALK, PAGES = [block for language, block in BLOCKS if language == "console"]
+PYTHON = [block.code for block in blocks_of(README, "python")]
+INSTALL, START, *WALK, PAGES = blocks_of(README, "console")
 
 
 def test_it_can_be_read_in_one_go() -> None:
@@ -30,10 +28,10 @@ def test_it_can_be_read_in_one_go() -> None:
 
 
 def test_every_block_is_of_a_kind_that_is_tested_here() -> None:
-    assert {language for language, _ in BLOCKS} == {"python", "console"}
+    assert {block.language for block in blocks_of(README)} == {"python", "console"}
     assert len(PYTHON) == 2  # who adds one runs it here
-    assert "$ flask --app shop run" in START
-    assert all("$ curl " in block for block in WALK)
+    assert "$ flask --app shop run" in START.code
+    assert all("$ curl " in block.code for block in WALK)
 
 
 def test_every_link_leads_somewhere() -> None:
@@ -45,7 +43,7 @@ def test_what_is_installed_is_this_package() -> None:
     known = set(
         tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     )
-    install, dist = INSTALL.splitlines()
+    install, dist = INSTALL.code.splitlines()
     (extras,) = re.findall(r"^\$ pip install '\.\[([\w,]+)\]'$", install)
     assert set(extras.split(",")) <= known
     assert f"\n{dist.removeprefix('$ make ')}:" in (ROOT / "Makefile").read_text()
@@ -60,14 +58,14 @@ def test_the_walk_through(tmp_path: Path) -> None:
     """The lines are typed into a shell; the codes are read where the README says they appear."""
     (tmp_path / "shop.py").write_text(PYTHON[0])
     port = free_port()
-    key, start = START.removeprefix("$ ").split("\n$ ")
+    (key, _), (start, _) = START.steps()
     with Shell(tmp_path) as shell:
         shell.run(key.replace("python3", shlex.quote(sys.executable)))
         secret = shell.run('echo "$SECRET_KEY"').strip()
         asked = 0
         command = [*shlex.split(start), "--port", str(port)]
         with Server(command, tmp_path, port, SECRET_KEY=secret) as server:
-            for line, expected in steps(WALK):
+            for line, expected in [step for block in WALK for step in block.steps()]:
                 if "$CODE" in line:
                     code = server.printed(r"your code is (\w+)\n", asked)[-1]
                     shell.run(f"CODE={code}")
@@ -78,14 +76,6 @@ def test_the_walk_through(tmp_path: Path) -> None:
     assert "Traceback" not in server.output
 
 
-def steps(blocks: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield each line to type and what it prints, in which … stands for anything."""
-    for block in blocks:
-        for step in block.removeprefix("$ ").split("\n$ "):
-            line, _, expected = step.partition("\n")
-            yield line, expected.strip()
-
-
 # -- the pages ----------------------------------------------------------------------------
 
 
@@ -93,10 +83,10 @@ def test_from_nothing_to_a_sign_in_at_the_pages(tmp_path: Path) -> None:
     """What is typed starts a mail server, which prints the mail, and the app."""
     (tmp_path / "club.py").write_text(PYTHON[1])
     port, mail_port = free_port(), free_port()
-    install, mail, key, smtp, start = PAGES.removeprefix("$ ").strip().split("\n$ ")
+    install, mail, key, smtp, start = [line for line, _ in PAGES.steps()]
     _, *packages = re.findall(r"\s([\w.-]+|'.*?')(?=\s|$)", install)
     assert packages == ["'.[mail,sqlalchemy]'", "flask-sqlalchemy", "aiosmtpd"]
-    assert key == START.splitlines()[0].replace("SECRET_KEY=", "FLASK_SECRET_KEY=", 1)[2:]
+    assert key == START.steps()[0][0].replace("SECRET_KEY=", "FLASK_SECRET_KEY=", 1)
     settings = dict(assignment.split("=") for assignment in smtp.split()[1:])
     assert mail.endswith(f" localhost:{settings.pop('FLASK_MAIL_PORT')} &")
     settings |= {"FLASK_MAIL_PORT": str(mail_port), "FLASK_SECRET_KEY": SECRET}

@@ -74,8 +74,3 @@ def test_its_table_has_every_fixture() -> None:
     plugin = (ROOT / "pytest_flask_otp_auth.py").read_text()
     fixtures = set(re.findall(r"^def (otp_\w+)", plugin, re.MULTILINE))
     assert set(re.findall(r"^\| `(otp_\w+)", TEXT, re.MULTILINE)) == fixtures
-
-
-def test_its_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\((?!https:)([^)#]+)\)", TEXT):
-        assert (PAGE.parent / link).is_file(), link

@@ -3,11 +3,10 @@
 import itertools
 import json
 import re
-import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,18 +15,17 @@ from typing import Any
 import joserfc.jwt
 import jwt
 import pytest
-import time_machine
-from fakes import ADA, BOB, Api, Customer, Customers, bearer
+from example_shop import example_shop
+from fakes import ADA, BOB, Customer, Customers, MakeApp, bearer, claims_of, register, sign_in
 from flask import Flask
 from flask.testing import FlaskClient
 from joserfc.jwk import KeySet
-from launch import ROOT, Server, environment
+from launch import ROOT, environment
 from pems import ALGORITHMS, pem, public_pem
-from stores import PATIENCE, free_port, installed
+from stores import PATIENCE, installed
+from time_machine import Traveller
 
 from flask_otp_auth import OTPAuth, current_actor, token_required
-from flask_otp_auth.core.settings import Settings
-from flask_otp_auth.testing import Outbox
 
 PAGE = (ROOT / "docs" / "tokens.md").read_text()
 HTTPS = "https://localhost"
@@ -45,38 +43,6 @@ def run(code: list[str], **names: Any) -> dict[str, Any]:
     for block in code:
         exec(block, names)  # noqa: S102 - our own documentation
     return names
-
-
-def sign_in(app: Flask, user_agent: str = "") -> str:
-    """Sign Ada in over HTTP and return the authentication token."""
-    client = app.test_client()
-    client.environ_base["HTTP_USER_AGENT"] = user_agent
-    with Outbox(app) as outbox:
-        Api(client).generate(ADA)
-    token: str = Api(client).verify(outbox.last.otp, ADA).get_json()["token"]
-    return token
-
-
-def register(app: Flask) -> str:
-    """Register Bob over HTTP and return the registration token."""
-    api = Api(app.test_client())
-    with Outbox(app) as outbox:
-        api.pre_register(BOB)
-    token: str = api.register(outbox.last.otp, BOB).get_json()["token"]
-    return token
-
-
-def header_of(token: str) -> dict[str, Any]:
-    return jwt.get_unverified_header(token)
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    return jwt.decode(token, options={"verify_signature": False})
-
-
-def test_every_setting_that_it_names_is_one() -> None:
-    settings = {f"OTP_AUTH_{name.upper()}" for name in Settings.__dataclass_fields__}
-    assert settings >= set(re.findall(r"OTP_AUTH_\w+", PAGE))
 
 
 # -- keys, and services that have only the public ones ------------------------------------
@@ -97,24 +63,20 @@ def publisher(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Publisher]:
     """The example shop with a key of its own, once for each algorithm."""
-    folder = tmp_path_factory.mktemp("shop")
-    shutil.copy(ROOT / "example_app.py", folder)
-    port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "example_app:app"]
     keys = [public_pem(pem(request.param, "old")), pem(request.param)]
     settings = {
         "OTP_AUTH_DELIVERY": "inline",
         "OTP_AUTH_TOKEN_ALGORITHM": request.param,
         "OTP_AUTH_TOKEN_KEYS": json.dumps(keys),
     }
-    with Server(command, folder, port, **settings) as server:
+    with example_shop(tmp_path_factory.mktemp("shop"), **settings) as server:
         server.call("POST", "/auth/customer/otp/pre-register", {"identifier": ADA})
         (code,) = server.printed(r"your code to join is (\w+)")
         answer = {"identifier": ADA, "otp": code}
         registration = server.call("POST", "/auth/customer/otp/register", answer).body["token"]
         server.call("POST", "/customers", token=registration)
         token = server.call("POST", "/auth/customer/otp", answer).body["token"]
-        yield Publisher(f"http://127.0.0.1:{port}", request.param, registration, token)
+        yield Publisher(f"http://127.0.0.1:{server.port}", request.param, registration, token)
 
 
 def verify(publisher: Publisher, token: str, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -170,12 +132,12 @@ class TestVerifier:
             by_joserfc = joserfc.jwt.decode(
                 token, KeySet.import_key_set(document), algorithms=[publisher.algorithm]
             )
-            assert by_joserfc.header == by_pyjwt["header"] == header_of(token)
+            assert by_joserfc.header == by_pyjwt["header"] == jwt.get_unverified_header(token)
             assert by_joserfc.claims == by_pyjwt["payload"] == claims_of(token)
 
 
 def test_a_key_is_made_and_signs(
-    make_app: Callable[..., Flask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed("openssl")
     (line,) = blocks("Keys of your own", "bash")
@@ -183,11 +145,11 @@ def test_a_key_is_made_and_signs(
     monkeypatch.chdir(tmp_path)
     app = SimpleNamespace(config={})
     run(blocks("Keys of your own"), app=app)
-    assert header_of(sign_in(make_app(**app.config)))["alg"] == "ES256"
+    assert jwt.get_unverified_header(sign_in(make_app(**app.config)))["alg"] == "ES256"
 
 
 def test_every_step_of_a_change_of_keys_keeps_every_token(
-    make_app: Callable[..., Flask], tmp_path: Path
+    make_app: MakeApp, tmp_path: Path
 ) -> None:
     keys = {"old": pem("ES256", "old"), "new": pem("ES256", "new")}
     keys["old_public"] = public_pem(keys["old"])
@@ -211,14 +173,6 @@ def test_every_step_of_a_change_of_keys_keeps_every_token(
 
 
 # -- sign-ins -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def otp_auth(customers: Customers) -> OTPAuth:
-    """The extension that the page speaks of."""
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    return otp_auth
 
 
 @pytest.fixture
@@ -250,7 +204,7 @@ class TestSignIns:
         )
 
     @pytest.fixture
-    def app(self, make_app: Callable[..., Flask], otp_auth: OTPAuth) -> Flask:
+    def app(self, make_app: MakeApp, otp_auth: OTPAuth) -> Flask:
         return make_app(otp_auth, OTP_AUTH_RESEND_INTERVAL=0)
 
     @pytest.mark.usefixtures("names")
@@ -272,13 +226,13 @@ class TestSignIns:
 
     @pytest.mark.usefixtures("names")
     def test_people_are_told_of_a_new_device_once(self, app: Flask, notices: list[str]) -> None:
-        sign_in(app, FIREFOX)
-        sign_in(app, FIREFOX)
+        sign_in(app, user_agent=FIREFOX)
+        sign_in(app, user_agent=FIREFOX)
         assert notices == ["1: a sign-in with Firefox on Linux"]
 
     @pytest.mark.usefixtures("names")
     def test_an_older_sign_in_is_answered_as_the_page_says(
-        self, clock: time_machine.Traveller, app: Flask, client: FlaskClient
+        self, clock: Traveller, app: Flask, client: FlaskClient
     ) -> None:
         headers = bearer(sign_in(app))
         clock.shift(301)
@@ -301,7 +255,7 @@ class TestSignIns:
 
 
 def test_a_password_ends_in_a_token_that_a_socket_takes(
-    make_app: Callable[..., Flask], otp_auth: OTPAuth, ada: Customer
+    make_app: MakeApp, otp_auth: OTPAuth, ada: Customer
 ) -> None:
     names = run(blocks("Tokens without a code"), otp_auth=otp_auth)
     with make_app(otp_auth).app_context():
@@ -319,7 +273,7 @@ class TestConfirmations:
         return []
 
     @pytest.fixture
-    def app(self, make_app: Callable[..., Flask], otp_auth: OTPAuth, sent: list[str]) -> Flask:
+    def app(self, make_app: MakeApp, otp_auth: OTPAuth, sent: list[str]) -> Flask:
         app = make_app(otp_auth)
         run(
             blocks("A code for one action, or for one address"),
@@ -349,7 +303,7 @@ class TestConfirmations:
 
     def test_an_address_is_proved_a_day_later(
         self,
-        clock: time_machine.Traveller,
+        clock: Traveller,
         app: Flask,
         client: FlaskClient,
         sent: list[str],
@@ -372,7 +326,7 @@ class TestSessions:
     """Sessions for pages, with the flags of cookies and with CSRF tokens."""
 
     @pytest.fixture
-    def app(self, make_app: Callable[..., Flask], otp_auth: OTPAuth) -> Flask:
+    def app(self, make_app: MakeApp, otp_auth: OTPAuth) -> Flask:
         app = make_app(otp_auth)
         run(blocks("Sessions for pages"), app=app)
         return app
@@ -383,9 +337,6 @@ class TestSessions:
         answer = client.post("/auth/session", headers=bearer(sign_in(app)), base_url=HTTPS)
         assert answer.status_code == 200
         return client
-
-    def test_a_session_is_taken_by_the_page(self, signed_in: FlaskClient) -> None:
-        assert signed_in.get("/account", base_url=HTTPS).get_json() == {"email": ADA}
 
     def test_the_cookie_has_every_flag(self, app: Flask, client: FlaskClient) -> None:
         answer = client.post("/auth/session", headers=bearer(sign_in(app)), base_url=HTTPS)
@@ -417,6 +368,7 @@ class TestSessions:
         assert answer.status_code == 201
 
     def test_the_apis_own_routes_need_none(self, signed_in: FlaskClient) -> None:
+        assert signed_in.get("/account", base_url=HTTPS).get_json() == {"email": ADA}
         assert signed_in.delete("/auth/session", base_url=HTTPS).status_code == 200
         assert signed_in.get("/account", base_url=HTTPS).status_code == 401
 

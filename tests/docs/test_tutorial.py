@@ -6,14 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urljoin
 
 import pytest
-import requests
+from browsing import Visitor, visitor_at
 from fakes import ADA
 from launch import Server, Shell, environment
+from mailbox_server import Mailbox
 from pages import DOCS, assert_is_like, blocks_of
-from smtp import Mailbox
 from stores import PATIENCE, Redis, free_port
 
 PAGE = DOCS / "tutorial.md"
@@ -70,38 +69,23 @@ def test_it_has_these_files() -> None:
     assert INSTALL[-1][0] == "mkdir shop && cd shop"
 
 
-class Visitor:
-    """Somebody with a browser, which keeps cookies and sends forms."""
-
-    def __init__(self, server: Server) -> None:
-        self._session = requests.Session()
-        self._base = f"http://127.0.0.1:{server.port}"
-        self.open("/")
-
-    def open(self, path: str) -> None:
-        self.page = self._session.get(self._base + path, timeout=PATIENCE)
-
-    def submit(self, **fields: str) -> None:
-        """Send the first form of the page."""
-        form = self.page.text.partition("<form")[2].partition("</form>")[0]
-        (action,) = re.findall(r'^[^>]* action="([^"]+)"', form)
-        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
-        url = urljoin(self.page.url, action)
-        self.page = self._session.post(url, data={**hidden, **fields}, timeout=PATIENCE)
+def visitor_of(server: Server) -> Visitor:
+    """Return somebody with a browser, at the front page."""
+    return visitor_at(f"http://127.0.0.1:{server.port}").open("/")
 
 
 def test_join_at_the_pages(folder: Path) -> None:
     (sample,) = blocks_of(PAGE, "text")
     said = re.escape(sample.code.strip()).replace("123456", r"(\d{6})")
     with serve(folder, START[1][0]) as server:
-        ada = Visitor(server)
+        ada = visitor_of(server)
         for turn in (1, 2):
             ada.submit(identifier=ADA)
             ada.submit(otp=server.printed(said, turn)[-1])
-            assert ada.page.text.startswith(f"Hello {ADA}.")
+            assert ada.text.startswith(f"Hello {ADA}.")
             ada.open("/auth/customer/sign-out")
             ada.submit()
-            assert "Sign in or join" in ada.page.text
+            assert "Sign in or join" in ada.text
     assert "Traceback" not in server.output
 
 
@@ -109,7 +93,7 @@ def test_codes_are_mailed_and_programs_use_them(folder: Path, mailbox: Mailbox) 
     with_mail(folder)
     variables = mail_variables("127.0.0.1", mailbox.port)
     with Shell(folder) as shell, serve(folder, MAIL[1][0], **variables) as server:
-        ada = Visitor(server)
+        ada = visitor_of(server)
         ada.submit(identifier=ADA)
         ada.submit(otp=code_in(mailbox))
         for line, expected in [*ASK, *ENTER, *LEAVE]:

@@ -1,15 +1,15 @@
 """Ada's shop, in the languages of its customers."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fakes import MakeApp
 from flask import Flask
 from flask_babel import Babel
 
 
 @pytest.fixture
-def make_shop(make_app: Callable[..., Flask]) -> Callable[..., Flask]:
+def make_shop(make_app: MakeApp) -> MakeApp:
     """Make Ada's shop, with Flask-Babel, and with settings of the test's own."""
 
     def make(*, babel: bool = True, **settings: Any) -> Flask:
@@ -23,6 +23,6 @@ def make_shop(make_app: Callable[..., Flask]) -> Callable[..., Flask]:
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., Flask]) -> Flask:
+def shop(make_shop: MakeApp) -> Flask:
     """Ada's shop."""
     return make_shop()

@@ -1,11 +1,10 @@
 """The terminal: messages are printed for development, and never where a log would keep them."""
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes import ADA, BOB, Api, Customers, sign_in
+from fakes import ADA, BOB, Api, Customers, MakeApp, sign_in
 from flask import Flask, current_app
 
 from flask_otp_auth import ConfigError, OTPAuth
@@ -24,7 +23,7 @@ def otp_auth(customers: Customers) -> OTPAuth:
 
 
 @pytest.fixture
-def app(otp_auth: OTPAuth, make_app: Callable[..., Flask]) -> Flask:
+def app(otp_auth: OTPAuth, make_app: MakeApp) -> Flask:
     """The shop that prints."""
     app = make_app(otp_auth, OTP_AUTH_CODE_IN_SUBJECT=False)
     print_codes(app)
@@ -68,7 +67,7 @@ def test_notices_are_printed_as_well(
 
 
 def test_the_current_app_may_stand_for_the_app(
-    otp_auth: OTPAuth, make_app: Callable[..., Flask], capsys: pytest.CaptureFixture[str]
+    otp_auth: OTPAuth, make_app: MakeApp, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = make_app(otp_auth)
     with app.app_context():
@@ -99,7 +98,7 @@ def test_it_refuses_where_codes_would_end_in_a_log(app: Flask) -> None:
 
 
 def test_each_message_is_refused_there_too(
-    make_app: Callable[..., Flask],
+    make_app: MakeApp,
     otp_auth: OTPAuth,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import time_machine
-from fakes import ADA, SECRET, Customers
+from fakes import ADA, SECRET, Customers, MakeApp
 from flask import Flask, g, request
 from flask_babel import Babel
 from said import (
@@ -24,6 +23,7 @@ from said import (
     signed_in,
     suppressed,
 )
+from time_machine import Traveller
 
 from flask_otp_auth import ConfigError, OTPAuth
 from flask_otp_auth.messages import Email, email, sms
@@ -88,7 +88,7 @@ def test_somebody_new_is_told_to_join(shop: Flask) -> None:
 
 
 def test_the_code_stays_out_of_the_subject_where_it_should(
-    make_shop: Callable[..., Flask],
+    make_shop: MakeApp,
 ) -> None:
     shop = make_shop(code_in_subject=False)
     assert written(shop, **login_code()).subject == "Your code for Ada's shop"
@@ -114,7 +114,7 @@ def test_a_long_code_is_shown_in_fives_that_can_be_pasted(shop: Flask) -> None:
     ],
 )
 def test_it_says_how_long_the_code_works(
-    shop: Flask, clock: time_machine.Traveller, life: timedelta, said: str
+    shop: Flask, clock: Traveller, life: timedelta, said: str
 ) -> None:
     text = written(shop, **login_code(expires_at=datetime.now(UTC) + life)).text
     assert f"It works for {said}" in text
@@ -215,7 +215,7 @@ NOTICES = ("already_registered", "unknown_actor", "new_device")
 
 
 @pytest.mark.parametrize("name", NOTICES)
-def test_notices_lead_to_the_site(make_shop: Callable[..., Flask], name: str) -> None:
+def test_notices_lead_to_the_site(make_shop: MakeApp, name: str) -> None:
     message = written(make_shop(site_url="https://shop.example/app"), **MESSAGES[name]())
     assert "https://shop.example/app" in message.text.splitlines()
     assert Shown(message.html).addresses() == ["https://shop.example/app"]
@@ -227,9 +227,7 @@ PAGES = [("already_registered", "sign-in"), ("unknown_actor", "sign-in"), ("new_
 
 
 @pytest.mark.parametrize(("name", "page"), PAGES)
-def test_notices_lead_to_our_own_pages(
-    make_shop: Callable[..., Flask], name: str, page: str
-) -> None:
+def test_notices_lead_to_our_own_pages(make_shop: MakeApp, name: str, page: str) -> None:
     shop = make_shop(site_url="https://shop.example", pages=True)
     address = f"https://shop.example/auth/customer/{page}"
     assert address in written(shop, **MESSAGES[name]()).text.splitlines()
@@ -237,7 +235,7 @@ def test_notices_lead_to_our_own_pages(
 
 @pytest.mark.parametrize(("name", "page"), PAGES)
 def test_notices_lead_to_the_page_where_there_is_one(
-    make_app: Callable[..., Flask], customers: Customers, name: str, page: str
+    make_app: MakeApp, customers: Customers, name: str, page: str
 ) -> None:
     """A blueprint that is mounted elsewhere, or an actor type without pages, has none here."""
     site = "https://shop.example"
@@ -259,7 +257,7 @@ def test_notices_lead_to_the_page_where_there_is_one(
 
 
 def test_the_headers_keep_machines_from_answering_and_codes_apart(
-    make_shop: Callable[..., Flask],
+    make_shop: MakeApp,
 ) -> None:
     shop = make_shop(site_url="https://shop.example:8443/app")
     said = login_code()
@@ -303,9 +301,7 @@ def test_the_html_is_small_and_loads_nothing(shop: Flask, name: str, locale: str
 
 @pytest.mark.parametrize("name", MESSAGES)
 @pytest.mark.parametrize("locale", LANGUAGES)
-def test_text_and_html_say_the_same(
-    make_shop: Callable[..., Flask], name: str, locale: str
-) -> None:
+def test_text_and_html_say_the_same(make_shop: MakeApp, name: str, locale: str) -> None:
     shop = make_shop(site_url="https://shop.example")
     message = written(shop, **MESSAGES[name](locale))
     html = " ".join(Shown(message.html).texts)
@@ -329,23 +325,21 @@ def test_every_message_is_in_the_language_of_whoever_asked(shop: Flask, name: st
 
 
 def test_times_have_the_form_of_the_language_and_the_zone_of_the_app(
-    make_shop: Callable[..., Flask],
+    make_shop: MakeApp,
 ) -> None:
     shop = make_shop(babel=False)
     Babel(shop, default_timezone="Europe/Berlin")
     assert "2. Januar 2026, 16:04:05 MEZ" in written(shop, **login_code("de")).text
 
 
-def test_without_babel_all_is_plain_english(make_shop: Callable[..., Flask]) -> None:
+def test_without_babel_all_is_plain_english(make_shop: MakeApp) -> None:
     message = written(make_shop(babel=False), **login_code("ar"))
     assert "Time: 2 January 2026, 15:04 UTC" in message.text.splitlines()
     assert '<html lang="en" dir="ltr">' in message.html
 
 
 @pytest.mark.parametrize("locale", [None, "xx-nowhere"])
-def test_without_a_language_the_apps_own_is_used(
-    make_shop: Callable[..., Flask], locale: str | None
-) -> None:
+def test_without_a_language_the_apps_own_is_used(make_shop: MakeApp, locale: str | None) -> None:
     """Its selector is not asked: there is no request to select by."""
     shop = make_shop(babel=False)
     Babel(shop, default_locale="de", locale_selector=lambda: request.args["lang"])

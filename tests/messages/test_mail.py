@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.message import EmailMessage
 from typing import Any
 from weakref import ref
@@ -10,12 +10,12 @@ from weakref import ref
 import flask_mail
 import flask_mailman
 import pytest
-from fakes import ADA, BOB, SECRET, Api, Customers, sign_in
+from fakes import ADA, BOB, SECRET, Api, Customers, MakeApp, sign_in
 from flask import Flask, current_app
 from mailbox_server import Mailbox
 from stores import PATIENCE, free_port, until
 
-from flask_otp_auth import ConfigError, OTPAuth, current_actor, page_required
+from flask_otp_auth import ConfigError, OTPAuth
 from flask_otp_auth.core.crypto import Keys
 from flask_otp_auth.core.test_identities import FixedCodes
 from flask_otp_auth.mail import mail_codes
@@ -33,9 +33,7 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture(params=MADE)
-def make_mailing(
-    request: pytest.FixtureRequest, mailbox: Mailbox, customers: Customers
-) -> Callable[..., Flask]:
+def make_mailing(request: pytest.FixtureRequest, mailbox: Mailbox, customers: Customers) -> MakeApp:
     """Make the shop that mails, by each of the libraries."""
 
     def make(*, only: Any = None, otp_auth: OTPAuth | None = None, **config: Any) -> Flask:
@@ -54,7 +52,7 @@ def configured(mailbox: Mailbox, **config: Any) -> Flask:
     app = Flask("shop")
     app.config.update(
         TESTING=True,
-        SECRET_KEY="a-secret-key-of-more-than-32-bytes-for-tests",
+        SECRET_KEY=SECRET,
         MAIL_SERVER="127.0.0.1",
         MAIL_PORT=mailbox.port,
         MAIL_BACKEND="smtp",
@@ -66,6 +64,15 @@ def configured(mailbox: Mailbox, **config: Any) -> Flask:
     return app
 
 
+def initialised(app: Flask, customers: Customers, *names: str) -> OTPAuth:
+    """Initialise an extension object with actor types of these names; else with customers."""
+    otp_auth = OTPAuth()
+    for name in names or ("customer",):
+        otp_auth.add_actor_type(name, customers)
+    otp_auth.init_app(app)
+    return otp_auth
+
+
 def part(mail: EmailMessage, kind: str) -> str:
     """Return the text of one of the two alternatives."""
     body = mail.get_body((kind,))
@@ -74,7 +81,7 @@ def part(mail: EmailMessage, kind: str) -> str:
     return text
 
 
-def test_a_code_arrives_in_both_forms(make_mailing: Callable[..., Flask], mailbox: Mailbox) -> None:
+def test_a_code_arrives_in_both_forms(make_mailing: MakeApp, mailbox: Mailbox) -> None:
     app = make_mailing()
     with Outbox(app, alone=False) as outbox:
         Api(app.test_client()).generate(ADA)
@@ -88,29 +95,6 @@ def test_a_code_arrives_in_both_forms(make_mailing: Callable[..., Flask], mailbo
     assert mail["X-Auto-Response-Suppress"] == "All"
     assert mail["References"].endswith("@otp-auth.invalid>")
     assert mail["Message-ID"] != mail["References"]
-
-
-def test_the_lines_of_an_app_with_pages(mailbox: Mailbox, customers: Customers) -> None:
-    """What a developer writes, as the docs have it."""
-    app = configured(mailbox)
-    Mail = flask_mail.Mail  # noqa: N806 - as an app imports it
-
-    app.config.update(OTP_AUTH_PAGES=True, OTP_AUTH_SITE_NAME="Ada's shop")
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers, identifier="email")
-    otp_auth.init_app(app)
-
-    mail_codes(app, Mail(app))
-
-    @app.get("/account")
-    @page_required("customer")
-    def account() -> str:
-        return str(current_actor.email)
-
-    client = app.test_client()
-    assert client.get("/account").status_code in (302, 303)
-    Api(client).start(ADA)
-    assert mailbox.next()["Subject"].endswith("is your code for Ada's shop")
 
 
 NAMES = (
@@ -128,7 +112,7 @@ NAMES = (
     "sender", ["post@shop.example", ("Somebody", "post@shop.example"), "Else <post@shop.example>"]
 )
 def test_the_mail_is_from_the_site(
-    make_mailing: Callable[..., Flask], mailbox: Mailbox, name: str, sender: object
+    make_mailing: MakeApp, mailbox: Mailbox, name: str, sender: object
 ) -> None:
     app = make_mailing(OTP_AUTH_SITE_NAME=name, MAIL_DEFAULT_SENDER=sender)
     Api(app.test_client()).generate(ADA)
@@ -140,7 +124,7 @@ def test_the_mail_is_from_the_site(
 
 
 def test_domains_may_have_any_letters(
-    make_mailing: Callable[..., Flask], mailbox: Mailbox, customers: Customers
+    make_mailing: MakeApp, mailbox: Mailbox, customers: Customers
 ) -> None:
     customers.add("ada@xn--bcher-kva.example")
     app = make_mailing(MAIL_DEFAULT_SENDER="post@bücher.example")
@@ -151,7 +135,7 @@ def test_domains_may_have_any_letters(
 
 
 def test_somebody_new_gets_a_code_and_a_member_a_notice(
-    make_mailing: Callable[..., Flask], mailbox: Mailbox
+    make_mailing: MakeApp, mailbox: Mailbox
 ) -> None:
     api = Api(make_mailing().test_client())
     api.pre_register(BOB)
@@ -165,7 +149,7 @@ def test_somebody_new_gets_a_code_and_a_member_a_notice(
 
 
 def test_a_confirmation_arrives_with_what_it_confirms(
-    mailbox: Mailbox, make_mailing: Callable[..., Flask]
+    mailbox: Mailbox, make_mailing: MakeApp
 ) -> None:
     otp_auth = OTPAuth()
     app = make_mailing(otp_auth=otp_auth)
@@ -174,14 +158,14 @@ def test_a_confirmation_arrives_with_what_it_confirms(
     assert "amount: 950.00\npayee: Zoë\n" in part(mailbox.next(), "plain").replace("\r\n", "\n")
 
 
-def test_a_new_device_is_told_of(make_mailing: Callable[..., Flask], mailbox: Mailbox) -> None:
+def test_a_new_device_is_told_of(make_mailing: MakeApp, mailbox: Mailbox) -> None:
     sign_in(make_mailing())
     subject = mailbox.next()["Subject"]
     assert subject == "A new device has signed in to your account at Ada's shop"
 
 
 def test_a_test_identity_is_told_of_none(
-    make_mailing: Callable[..., Flask], mailbox: Mailbox, customers: Customers
+    make_mailing: MakeApp, mailbox: Mailbox, customers: Customers
 ) -> None:
     """No message is sent to it: its address may be nobody's."""
     keys = Keys.derive([SECRET.encode()], "shop")
@@ -199,9 +183,7 @@ def test_a_sign_in_waits_for_no_mail_server(
 ) -> None:
     """The notice is sent by another thread, after the answer."""
     app = configured(mailbox, OTP_AUTH_DELIVERY="background", OTP_AUTH_TOKEN_ISSUER="shop")
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    otp_auth.init_app(app)
+    initialised(app, customers)
     mail = flask_mail.Mail(app)
     has_answered = threading.Event()
     send = mail.send
@@ -223,7 +205,7 @@ def test_a_sign_in_waits_for_no_mail_server(
 
 
 def test_only_some_actor_types(
-    make_mailing: Callable[..., Flask], mailbox: Mailbox, customers: Customers
+    make_mailing: MakeApp, mailbox: Mailbox, customers: Customers
 ) -> None:
     otp_auth = OTPAuth()
     otp_auth.add_actor_type("customer", customers)
@@ -241,10 +223,7 @@ def test_only_some_actor_types(
 
 def test_two_calls_send_nothing_twice(mailbox: Mailbox, customers: Customers) -> None:
     app = configured(mailbox)
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    otp_auth.add_actor_type("staff", customers)
-    otp_auth.init_app(app)
+    otp_auth = initialised(app, customers, "customer", "staff")
     mail = flask_mail.Mail(app)
     mail_codes(app, mail, only="staff")
     mail_codes(app, mail, only=["customer"])
@@ -261,17 +240,14 @@ def test_two_calls_send_nothing_twice(mailbox: Mailbox, customers: Customers) ->
 )
 def test_calls_that_would_are_refused(mailbox: Mailbox, former: Any, later: Any) -> None:
     app = configured(mailbox)
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", Customers())
-    otp_auth.add_actor_type("staff", Customers())
-    otp_auth.init_app(app)
+    initialised(app, Customers(), "customer", "staff")
     mail_codes(app, flask_mail.Mail(app), only=former)
     with pytest.raises(ConfigError, match="would mail each code twice"):
         mail_codes(app, flask_mail.Mail(app), only=later)
 
 
 def test_a_phone_that_nobody_serves_is_logged_once(
-    make_mailing: Callable[..., Flask], mailbox: Mailbox, caplog: pytest.LogCaptureFixture
+    make_mailing: MakeApp, mailbox: Mailbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     otp_auth = OTPAuth()
     otp_auth.add_actor_type("customer", Customers(), identifier=("email", "phone"))
@@ -292,7 +268,7 @@ def test_a_phone_that_nobody_serves_is_logged_once(
 
 @pytest.mark.parametrize("signal", ["otp-generated", "confirmation-otp-generated"])
 def test_the_log_names_the_signal(
-    make_mailing: Callable[..., Flask], caplog: pytest.LogCaptureFixture, signal: str
+    make_mailing: MakeApp, caplog: pytest.LogCaptureFixture, signal: str
 ) -> None:
     customers = Customers()
     customers.add(PHONE)
@@ -308,7 +284,7 @@ def test_the_log_names_the_signal(
 
 
 def test_a_server_that_is_away_is_a_failed_delivery(
-    make_mailing: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+    make_mailing: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = make_mailing(MAIL_PORT=free_port())
     assert Api(app.test_client()).generate(ADA).status_code == 200
@@ -317,9 +293,7 @@ def test_a_server_that_is_away_is_a_failed_delivery(
 
 def test_handlers_live_as_long_as_the_app(mailbox: Mailbox) -> None:
     app = configured(mailbox)
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", Customers())
-    otp_auth.init_app(app)
+    initialised(app, Customers())
     mail_codes(app, flask_mail.Mail(app))
     gc.collect()
     Api(app.test_client()).pre_register(BOB)
@@ -362,13 +336,12 @@ def test_a_sender_without_an_address_is_refused(
     mailbox: Mailbox, customers: Customers, sender: object
 ) -> None:
     app = configured(mailbox, MAIL_DEFAULT_SENDER=sender)
-    otp_auth = OTPAuth()
-    otp_auth.init_app(app)
+    initialised(app, customers)
     with pytest.raises(ConfigError, match="needs MAIL_DEFAULT_SENDER"):
         mail_codes(app, flask_mail.Mail(app))
 
 
-def test_an_unknown_actor_type_is_refused(make_mailing: Callable[..., Flask]) -> None:
+def test_an_unknown_actor_type_is_refused(make_mailing: MakeApp) -> None:
     with pytest.raises(ConfigError, match=r"such as customer; .* for 'custmer'"):
         make_mailing(only=["custmer"])
 

@@ -1,8 +1,7 @@
 """SMS: the code first, in one segment, bound to the site."""
 
-from collections.abc import Callable
-
 import pytest
+from fakes import MakeApp
 from flask import Flask
 from said import LANGUAGES, LONG_CODE, confirmation_code, login_code, registration_code, suppressed
 
@@ -14,7 +13,7 @@ SITE = "https://shop.example:8443/app"
 LONG_NAME = "The very old and well-known shop of Ada and her seven sisters in the High Street"
 
 
-def test_a_code_comes_first_and_the_site_last(make_shop: Callable[..., Flask]) -> None:
+def test_a_code_comes_first_and_the_site_last(make_shop: MakeApp) -> None:
     assert sms(make_shop(site_url=SITE), **login_code()) == (
         "314159 is your code for Ada's shop. Never tell it to anyone.\n@shop.example #314159"
     )
@@ -28,7 +27,7 @@ def test_a_code_comes_first_and_the_site_last(make_shop: Callable[..., Flask]) -
 @pytest.mark.parametrize("name", ["Ada", "Ada's shop", LONG_NAME, "€" * 70, "متجر آدا " * 9])
 @pytest.mark.parametrize("site_url", [None, SITE])
 def test_it_is_one_segment_whatever_the_site_is_called(
-    make_shop: Callable[..., Flask], locale: str, otp: str, name: str, site_url: str | None
+    make_shop: MakeApp, locale: str, otp: str, name: str, site_url: str | None
 ) -> None:
     shop = make_shop(site_name=name, site_url=site_url)
     for said in (login_code(locale, otp=otp), confirmation_code(locale, otp=otp, binds=None)):
@@ -46,7 +45,7 @@ def test_it_is_in_the_language_of_whoever_asked(shop: Flask, locale: str) -> Non
     assert text != sms(shop, **login_code("en")) or locale == "en"
 
 
-def test_a_name_loses_words_then_goes(make_shop: Callable[..., Flask]) -> None:
+def test_a_name_loses_words_then_goes(make_shop: MakeApp) -> None:
     shop = make_shop(site_name=LONG_NAME + " of our town", site_url=SITE)
     assert "code for The very old and well-known shop of Ada and her seven sisters in" in sms(
         shop, **login_code()
@@ -55,7 +54,7 @@ def test_a_name_loses_words_then_goes(make_shop: Callable[..., Flask]) -> None:
     assert sms(shop, **login_code()) == "314159 is your code. Never tell it to anyone."
 
 
-def test_a_confirmation_shows_all_that_is_bound(make_shop: Callable[..., Flask]) -> None:
+def test_a_confirmation_shows_all_that_is_bound(make_shop: MakeApp) -> None:
     assert sms(make_shop(site_url=SITE), **confirmation_code()) == (
         "314159 is your code for Ada's shop to confirm:\n"
         "amount: 950.00\n"
@@ -65,7 +64,7 @@ def test_a_confirmation_shows_all_that_is_bound(make_shop: Callable[..., Flask])
     )
 
 
-def test_what_is_bound_is_never_cut(make_shop: Callable[..., Flask]) -> None:
+def test_what_is_bound_is_never_cut(make_shop: MakeApp) -> None:
     """What takes more room than a name takes more than a segment."""
     shop = make_shop(site_name=LONG_NAME)
     short = sms(shop, **confirmation_code(binds={"for": "x" * 95}))

@@ -1,11 +1,11 @@
 """The templates say which variables they have."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import MakeApp
 from flask import Flask
 from jinja2 import Environment, StrictUndefined, meta
 from said import MESSAGES, confirmation_code, login_code
@@ -70,9 +70,7 @@ def test_none_uses_others(given: dict[str, set[str]], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_the_app_may_have_chosen_another_syntax_for_its_own(
-    make_shop: Callable[..., Flask], name: str
-) -> None:
+def test_the_app_may_have_chosen_another_syntax_for_its_own(make_shop: MakeApp, name: str) -> None:
     usual, other = make_shop(), make_shop()
     env = other.jinja_env
     env.block_start_string, env.block_end_string = "[%", "%]"

@@ -1,11 +1,11 @@
 """Texts in the reader's language, with Flask-Babel and without."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
+from fakes import MakeApp
 from flask import Flask
 from flask_babel import Babel
 
@@ -88,7 +88,7 @@ def test_an_unknown_language_leaves_the_current_one(babel_app: Flask, tag: str |
         assert language() == "de"
 
 
-def test_the_former_language_comes_back(babel_app: Flask, make_app: Callable[..., Flask]) -> None:
+def test_the_former_language_comes_back(babel_app: Flask, make_app: MakeApp) -> None:
     with babel_app.app_context():
         with in_language("en_GB"):
             assert (gettext("bye"), language()) == ("bye", "en-GB")

@@ -1,13 +1,15 @@
-"""The example shop under a server, for clients that know nothing but its document."""
+"""The shop and its document; the example shop under a server, for clients of that alone."""
 
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launch import ROOT, Server
-from stores import free_port
+from example_shop import example_shop
+from fakes import Customers, MakeApp
+from flask import Flask
+from launch import Server
+
+from flask_otp_auth import OTPAuth
 
 #: So many requests come from one address that its limits would be all that is seen.
 UNLIMITED = {
@@ -17,12 +19,22 @@ UNLIMITED = {
 
 
 @pytest.fixture
+def otp_auth(customers: Customers) -> OTPAuth:
+    """The shop's extension object, of which the tests want more than the app."""
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", customers)
+    return otp_auth
+
+
+@pytest.fixture
+def app(otp_auth: OTPAuth, make_app: MakeApp) -> Flask:
+    """The shop."""
+    return make_app(otp_auth)
+
+
+@pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Server]:
     """The example shop, which serves its document."""
-    shutil.copy(ROOT / "example_app.py", tmp_path)
-    port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--threads", "4", "--bind", f"127.0.0.1:{port}"]
     settings = {"OTP_AUTH_OPENAPI": "true", "OTP_AUTH_DELIVERY": "inline", **UNLIMITED}
-    with Server([*command, "example_app:app"], tmp_path, port, **settings) as server:
+    with example_shop(tmp_path, "--threads", "4", **settings) as server:
         yield server
-        assert "Traceback" not in server.output

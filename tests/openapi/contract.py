@@ -8,6 +8,17 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+
+def operations_of(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return each operation: its id, its method with its path, and what is told of it."""
+    return [
+        (told["operationId"], f"{method.upper()} {path}", told)
+        for path, item in document["paths"].items()
+        for method, told in item.items()
+        if method != "parameters"
+    ]
+
+
 #: What identifies the document for its references.
 _ADDRESS = "urn:document"
 

@@ -6,8 +6,19 @@ from typing import Any
 
 import pytest
 from contract import Contract
-from fakes import ADA, BOB, Api, Customers, Watched, bearer, register, sign_in, wrong
-from flask import Flask
+from fakes import (
+    ADA,
+    BOB,
+    Api,
+    Customers,
+    MakeApp,
+    MakeWatched,
+    Watched,
+    bearer,
+    register,
+    sign_in,
+    wrong,
+)
 from flask.testing import FlaskClient
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -53,7 +64,8 @@ def bad_body(shop: Shop, route: Route) -> TestResponse:
     return shop.call(route, json={})
 
 
-def wrong_code(shop: Shop, route: Route) -> TestResponse:
+def as_it_comes(shop: Shop, route: Route) -> TestResponse:
+    """Send a wrong code, or no token."""
     return shop.call(route)
 
 
@@ -76,10 +88,6 @@ def gate(shop: Shop, route: Route) -> TestResponse:
     def refuse(asked: object) -> None:
         raise Refused
 
-    return shop.call(route)
-
-
-def no_token(shop: Shop, route: Route) -> TestResponse:
     return shop.call(route)
 
 
@@ -116,12 +124,12 @@ def already_there(shop: Shop, route: Route) -> TestResponse:
 
 PROVOKED: dict[type[RequestError], Callable[[Shop, Route], TestResponse]] = {
     InvalidData: bad_body,
-    InvalidOTP: wrong_code,
+    InvalidOTP: as_it_comes,
     NotFound: no_such_thing,
     PayloadTooLarge: too_much,
     UnsupportedMediaType: not_json,
     Refused: gate,
-    Unauthorized: no_token,
+    Unauthorized: as_it_comes,
     RateLimited: default_limit,
     Unavailable: outage,
     ActorNotCreated: not_created,
@@ -138,7 +146,7 @@ PROVOKED: dict[type[RequestError], Callable[[Shop, Route], TestResponse]] = {
     ],
 )
 def test_each_refusal_that_the_document_tells_of_happens(
-    make_watched: Callable[..., Watched], route: Route, error: type[RequestError]
+    make_watched: MakeWatched, route: Route, error: type[RequestError]
 ) -> None:
     shop = Shop(make_watched(OTP_AUTH_ALWAYS_RETURN_SUCCESS=error is not DuplicateError))
     answer = PROVOKED[error](shop, route)
@@ -149,7 +157,7 @@ def test_each_refusal_that_the_document_tells_of_happens(
 @pytest.mark.parametrize("plain", [False, True], ids=["default", "plain-answers"])
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.operation)
 def test_no_refusal_is_missing_in_the_document(
-    make_watched: Callable[..., Watched], route: Route, plain: bool
+    make_watched: MakeWatched, route: Route, plain: bool
 ) -> None:
     """Each route meets all that can go wrong; an answer that is not told of is an error."""
     for provoke in PROVOKED.values():
@@ -159,7 +167,7 @@ def test_no_refusal_is_missing_in_the_document(
 
 
 def test_each_success_that_the_document_tells_of_happens(
-    make_app: Callable[..., Flask], customers: Customers
+    make_app: MakeApp, customers: Customers
 ) -> None:
     otp_auth = OTPAuth()
     otp_auth.add_actor_type("customer", customers)
@@ -249,7 +257,7 @@ class Walk:
     ids=["default", "plain-answers", "challenges", "limits"],
 )
 def test_no_answer_falls_outside_of_the_document(
-    make_watched: Callable[..., Watched], settings: dict[str, Any], seed: int
+    make_watched: MakeWatched, settings: dict[str, Any], seed: int
 ) -> None:
     """A walk through all flows, each answer of which the document has a place for."""
     watched = make_watched(**settings)

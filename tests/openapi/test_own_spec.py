@@ -1,6 +1,5 @@
 """``otp_auth.document(spec)``: our part in a document of the app's own."""
 
-from collections.abc import Callable
 from typing import Any
 
 import flask_smorest
@@ -8,7 +7,8 @@ import pytest
 from apiflask import APIFlask
 from apispec import APISpec
 from apispec.exceptions import APISpecError
-from fakes import SECRET, Customers
+from contract import operations_of
+from fakes import SECRET, MakeApp
 from flask import Flask
 from flask.views import MethodView
 from marshmallow import Schema, fields
@@ -26,29 +26,12 @@ class NotFound(Schema):
     email = fields.String()
 
 
-@pytest.fixture
-def otp_auth(customers: Customers) -> OTPAuth:
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    return otp_auth
-
-
-@pytest.fixture
-def app(otp_auth: OTPAuth, make_app: Callable[..., Flask]) -> Flask:
-    return make_app(otp_auth)
-
-
 def spec_of(version: str = "3.1.0", **options: Any) -> APISpec:
     return APISpec("Shop", "1", version, **options)
 
 
 def ids_of(document: dict[str, Any]) -> set[str]:
-    return {
-        told["operationId"]
-        for item in document["paths"].values()
-        for method, told in item.items()
-        if method != "parameters"
-    }
+    return {name for name, _, _ in operations_of(document)}
 
 
 class TestAPISpec:
@@ -112,7 +95,7 @@ class TestWhichApp:
         assert ids_of(otp_auth.openapi()) == IDS
 
     def test_of_several_is_the_current_one(
-        self, otp_auth: OTPAuth, app: Flask, make_app: Callable[..., Flask]
+        self, otp_auth: OTPAuth, app: Flask, make_app: MakeApp
     ) -> None:
         other = make_app(otp_auth, OTP_AUTH_URL_PREFIX="/in")
         with other.app_context():
@@ -123,74 +106,68 @@ class TestWhichApp:
             otp_auth.openapi()
 
 
-class TestSmorest:
-    @pytest.mark.parametrize("version", ["3.0.2", "3.1.0"])
-    def test_has_ours_beside_its_own(self, otp_auth: OTPAuth, app: Flask, version: str) -> None:
-        app.config.update(API_TITLE="Shop", API_VERSION="1", OPENAPI_VERSION=version)
-        app.config.update(OPENAPI_URL_PREFIX="/docs")
-        api = flask_smorest.Api(app)
-        blueprint = flask_smorest.Blueprint("shop", __name__)
-
-        @blueprint.route("/me/<int:number>")
-        class Me(MethodView):
-            @blueprint.doc(security=[{"bearer": []}])
-            @blueprint.response(200, NotFound)
-            @token_required("customer")
-            def get(self, number: int) -> dict[str, str]:
-                return {}
-
-        otp_auth.document(api.spec)
-        api.register_blueprint(blueprint)  # after ours: its plugins still work
-        found = app.test_client().get("/docs/openapi.json").get_json()
-        validate(found)
-        assert found["paths"].keys() > {"/me/{number}", "/auth/{actor_type}/otp/start"}
-        assert found["components"]["schemas"].keys() > {"NotFound", "OTPNotFound"}
+def check_both(app: Flask, url: str, path: str = "/me") -> None:
+    """See that a document has ours beside a view of the app's own."""
+    found = app.test_client().get(url).get_json()
+    validate(found)
+    assert found["paths"].keys() > {path, "/auth/{actor_type}/otp/start"}
+    assert found["components"]["schemas"].keys() > {"NotFound", "OTPNotFound"}
 
 
-class TestAPIFlask:
-    @pytest.mark.parametrize("as_object", [False, True])
-    @pytest.mark.parametrize("version", ["3.0.3", "3.1.0"])
-    def test_has_ours_beside_its_own(
-        self, otp_auth: OTPAuth, as_object: bool, version: str
-    ) -> None:
-        app = APIFlask("shop")
-        app.config.update(TESTING=True, SECRET_KEY=SECRET, OPENAPI_VERSION=version)
-        app.config["SPEC_PROCESSOR_PASS_OBJECT"] = as_object
-        otp_auth.init_app(app)
-        app.spec_processor(otp_auth.document)
+@pytest.mark.parametrize("version", ["3.0.2", "3.1.0"])
+def test_smorest_has_ours_beside_its_own(otp_auth: OTPAuth, app: Flask, version: str) -> None:
+    app.config.update(API_TITLE="Shop", API_VERSION="1", OPENAPI_VERSION=version)
+    app.config.update(OPENAPI_URL_PREFIX="/docs")
+    api = flask_smorest.Api(app)
+    blueprint = flask_smorest.Blueprint("shop", __name__)
 
-        @app.get("/me")
-        @app.output(NotFound)
+    @blueprint.route("/me/<int:number>")
+    class Me(MethodView):
+        @blueprint.doc(security=[{"bearer": []}])
+        @blueprint.response(200, NotFound)
         @token_required("customer")
-        def me() -> dict[str, str]:
+        def get(self, number: int) -> dict[str, str]:
             return {}
 
-        found = app.test_client().get("/openapi.json").get_json()
-        validate(found)
-        assert found["paths"].keys() > {"/me", "/auth/{actor_type}/otp/start"}
-        assert found["components"]["schemas"].keys() > {"NotFound", "OTPNotFound"}
+    otp_auth.document(api.spec)
+    api.register_blueprint(blueprint)  # after ours: its plugins still work
+    check_both(app, "/docs/openapi.json", "/me/{number}")
+
+
+@pytest.mark.parametrize("as_object", [False, True])
+@pytest.mark.parametrize("version", ["3.0.3", "3.1.0"])
+def test_apiflask_has_ours_beside_its_own(otp_auth: OTPAuth, as_object: bool, version: str) -> None:
+    app = APIFlask("shop")
+    app.config.update(TESTING=True, SECRET_KEY=SECRET, OPENAPI_VERSION=version)
+    app.config["SPEC_PROCESSOR_PASS_OBJECT"] = as_object
+    otp_auth.init_app(app)
+    app.spec_processor(otp_auth.document)
+
+    @app.get("/me")
+    @app.output(NotFound)
+    @token_required("customer")
+    def me() -> dict[str, str]:
+        return {}
+
+    check_both(app, "/openapi.json")
 
 
 @pytest.mark.filterwarnings("ignore:Flask-SQLAlchemy integration requires")
-class TestAPIFairy:
-    @pytest.mark.parametrize("version", ["3.0.3", "3.1.0"])
-    def test_has_ours_beside_its_own(self, otp_auth: OTPAuth, app: Flask, version: str) -> None:
-        import apifairy  # here: it says at import that there is no marshmallow-sqlalchemy
-        from flask_marshmallow import Marshmallow
+@pytest.mark.parametrize("version", ["3.0.3", "3.1.0"])
+def test_apifairy_has_ours_beside_its_own(otp_auth: OTPAuth, app: Flask, version: str) -> None:
+    import apifairy  # here: it says at import that there is no marshmallow-sqlalchemy
+    from flask_marshmallow import Marshmallow
 
-        app.import_name = __name__  # where it looks for a description
-        app.config["APIFAIRY_APISPEC_VERSION"] = version
-        Marshmallow(app)
-        fairy = apifairy.APIFairy(app)
-        fairy.process_apispec(otp_auth.document)
+    app.import_name = __name__  # where it looks for a description
+    app.config["APIFAIRY_APISPEC_VERSION"] = version
+    Marshmallow(app)
+    fairy = apifairy.APIFairy(app)
+    fairy.process_apispec(otp_auth.document)
 
-        @app.get("/me")
-        @apifairy.response(NotFound)
-        @token_required("customer")
-        def me() -> dict[str, str]:
-            return {}
+    @app.get("/me")
+    @apifairy.response(NotFound)
+    @token_required("customer")
+    def me() -> dict[str, str]:
+        return {}
 
-        found = app.test_client().get("/apispec.json").get_json()
-        validate(found)
-        assert found["paths"].keys() > {"/me", "/auth/{actor_type}/otp/start"}
-        assert found["components"]["schemas"].keys() > {"NotFound", "OTPNotFound"}
+    check_both(app, "/apispec.json")

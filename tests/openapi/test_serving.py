@@ -3,10 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
-from fakes import SECRET, Api, Customers
+from fakes import SECRET, Api, Customers, MakeApp
 from flask import Blueprint, Flask
 
 from flask_otp_auth import OTPAuth
@@ -15,20 +14,13 @@ PATH = "/auth/openapi.json"
 
 
 @pytest.fixture
-def otp_auth(customers: Customers) -> OTPAuth:
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    return otp_auth
-
-
-@pytest.fixture
-def app(otp_auth: OTPAuth, make_app: Callable[..., Flask]) -> Flask:
+def app(otp_auth: OTPAuth, make_app: MakeApp) -> Flask:
     """A shop that serves its document."""
     return make_app(otp_auth, OTP_AUTH_OPENAPI=True)
 
 
 class TestRoute:
-    def test_there_is_none_unless_an_app_asks_for_it(self, make_app: Callable[..., Flask]) -> None:
+    def test_there_is_none_unless_an_app_asks_for_it(self, make_app: MakeApp) -> None:
         app = make_app()
         assert app.test_client().get(PATH).status_code == 404
         assert not [rule for rule in app.url_map.iter_rules() if "openapi" in rule.rule]
@@ -61,9 +53,7 @@ class TestRoute:
         for answer in (app.test_client().post(PATH), Api(app.test_client()).generate()):
             assert answer.headers["Cache-Control"] == "no-store"
 
-    def test_goes_where_the_blueprint_goes(
-        self, make_app: Callable[..., Flask], customers: Customers
-    ) -> None:
+    def test_goes_where_the_blueprint_goes(self, make_app: MakeApp, customers: Customers) -> None:
         otp_auth = OTPAuth(register_blueprint=False)
         otp_auth.add_actor_type("customer", customers)
         app = make_app(otp_auth, OTP_AUTH_OPENAPI=True)
@@ -90,7 +80,7 @@ class TestRoute:
 
 
 class TestCommand:
-    def test_prints_the_document(self, otp_auth: OTPAuth, make_app: Callable[..., Flask]) -> None:
+    def test_prints_the_document(self, otp_auth: OTPAuth, make_app: MakeApp) -> None:
         app = make_app(otp_auth)  # which need not serve it
         ran = app.test_cli_runner().invoke(args=["otp", "openapi"])
         assert ran.exit_code == 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from browsers import Browser, JoinableCustomers
-from fakes import Customers
+from fakes import Customers, MakeApp
 from flask import Flask
 
 from flask_otp_auth import OTPAuth, current_actor, page_required
@@ -20,7 +20,7 @@ def customers() -> JoinableCustomers:
 
 
 @pytest.fixture
-def make_shop(make_app: Callable[..., Flask], customers: JoinableCustomers) -> Callable[..., Flask]:
+def make_shop(make_app: MakeApp, customers: JoinableCustomers) -> MakeApp:
     """Make a shop with pages, and with settings and actor types of the test's own."""
 
     def make(otp_auth: OTPAuth | None = None, **config: Any) -> Flask:
@@ -37,7 +37,7 @@ def make_shop(make_app: Callable[..., Flask], customers: JoinableCustomers) -> C
 
 
 @pytest.fixture
-def app(make_shop: Callable[..., Flask]) -> Flask:
+def app(make_shop: MakeApp) -> Flask:
     """The shop with pages and default settings."""
     return make_shop()
 

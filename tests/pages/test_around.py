@@ -1,11 +1,11 @@
 """What goes around each page: headers, cookies, where it is mounted, and its neighbours."""
 
-from collections.abc import Callable
+import re
 from typing import Any
 
 import pytest
 from browsers import Browser, JoinableCustomers
-from fakes import ADA, SECRET, wrong
+from fakes import ADA, SECRET, Customer, Customers, MakeApp, wrong
 from flask import Blueprint, Flask, Response, after_this_request, g, request, session
 from flask_babel import Babel
 from flask_login import LoginManager, UserMixin, current_user, login_required
@@ -91,7 +91,7 @@ class TestTheCookie:
         ],
     )
     def test_is_secure_where_the_app_is(
-        self, make_shop: Callable[..., Flask], config: dict[str, Any], secure: bool
+        self, make_shop: MakeApp, config: dict[str, Any], secure: bool
     ) -> None:
         assert ("Secure" in self.set_cookie(Browser(make_shop(**config)))) is secure
 
@@ -128,8 +128,10 @@ class TestTheSession:
         copy.client.set_cookie("session", browser.cookie("session") or "")
         browser.get("sign-out")
         browser.submit()
-        copy.get("/account")
-        assert copy.status == 303
+        assert (browser.status, browser.location) == (303, "/")
+        for each in (browser, copy):
+            each.get("/account")
+            assert each.status == 303
 
     @pytest.mark.parametrize("method", ["GET", "POST"])
     def test_of_nobody_ends_at_once(self, browser: Browser, method: str) -> None:
@@ -162,7 +164,7 @@ class TestTheSession:
         assert browser.status == 200
 
     def test_of_another_actor_type_is_none_here(
-        self, make_shop: Callable[..., Flask], customers: JoinableCustomers
+        self, make_shop: MakeApp, customers: JoinableCustomers
     ) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", customers)
@@ -179,7 +181,7 @@ class TestTheSession:
 
 class TestDevices:
     @pytest.fixture
-    def app(self, make_shop: Callable[..., Flask]) -> Flask:
+    def app(self, make_shop: MakeApp) -> Flask:
         return make_shop(OTP_AUTH_RESEND_INTERVAL=0)
 
     @pytest.fixture
@@ -263,9 +265,7 @@ class TestWhereTheyAreMounted:
         assert browser.status == 303
 
     def test_by_hand(self, customers: JoinableCustomers) -> None:
-        app, otp_auth = self.app(), OTPAuth(register_blueprint=False)
-        otp_auth.add_actor_type("customer", customers)
-        otp_auth.init_app(app)
+        app, otp_auth = self.by_hand(customers)
         app.register_blueprint(otp_auth.blueprint, url_prefix="/api/v1/auth", name="doors")
         self.walk(Browser(app, "/api/v1/auth/customer"))
         assert self.way_in(app) == "/api/v1/auth/customer/sign-in?next=/account"
@@ -278,9 +278,7 @@ class TestWhereTheyAreMounted:
         self.walk(Browser(app))
 
     def test_inside_of_another_blueprint(self, customers: JoinableCustomers) -> None:
-        app, otp_auth = self.app(), OTPAuth(register_blueprint=False)
-        otp_auth.add_actor_type("customer", customers)
-        otp_auth.init_app(app)
+        app, otp_auth = self.by_hand(customers)
         site = Blueprint("site", __name__, url_prefix="/site")
         site.register_blueprint(otp_auth.blueprint, url_prefix="/in")
         app.register_blueprint(site)
@@ -290,9 +288,7 @@ class TestWhereTheyAreMounted:
         assert self.way_in(app) == "/site/in/customer/sign-in?next=/account"
 
     def test_with_a_language_in_the_prefix(self, customers: JoinableCustomers) -> None:
-        app, otp_auth = self.app(OTP_AUTH_AFTER_SIGN_OUT="start"), OTPAuth(register_blueprint=False)
-        otp_auth.add_actor_type("customer", customers)
-        otp_auth.init_app(app)
+        app, otp_auth = self.by_hand(customers, OTP_AUTH_AFTER_SIGN_OUT="start")
         app.register_blueprint(otp_auth.blueprint, url_prefix="/<lang>/auth")
 
         @app.get("/<lang>/start")
@@ -311,7 +307,7 @@ class TestWhereTheyAreMounted:
         assert browser.location == "/fr/auth/customer/sign-in?next=/fr/private"
 
     def test_with_a_language_that_the_app_takes_out(self, customers: JoinableCustomers) -> None:
-        app, otp_auth = self.app(), OTPAuth(register_blueprint=False)
+        app, otp_auth = self.by_hand(customers)
 
         @app.url_value_preprocessor
         def take(endpoint: str | None, values: dict[str, Any] | None) -> None:
@@ -322,38 +318,33 @@ class TestWhereTheyAreMounted:
             if app.url_map.is_endpoint_expecting(endpoint, "lang"):
                 values.setdefault("lang", g.lang)
 
-        otp_auth.add_actor_type("customer", customers)
-        otp_auth.init_app(app)
         app.register_blueprint(otp_auth.blueprint, url_prefix="/<lang>/auth")
         self.walk(Browser(app, "/de/auth/customer"))
 
-    def test_below_script_name(self, make_shop: Callable[..., Flask]) -> None:
+    def test_below_script_name(self, make_shop: MakeApp) -> None:
         browser = Browser(make_shop(), base="/shop")
         browser.ask()
         assert browser.page.forms[0].action == "/shop/auth/customer/code"
         assert "Path=/shop/auth/customer" in browser.answer.headers["Set-Cookie"]
 
     def test_for_types_that_are_added_late(
-        self, make_shop: Callable[..., Flask], customers: JoinableCustomers
+        self, make_shop: MakeApp, customers: JoinableCustomers
     ) -> None:
         otp_auth = OTPAuth()
         app = make_shop(otp_auth)
         otp_auth.add_actor_type("customer", customers)
         self.walk(Browser(app))
 
-    def test_nowhere_the_guard_says_so(self, make_app: Callable[..., Flask]) -> None:
+    def test_nowhere_the_guard_says_so(self, make_app: MakeApp) -> None:
         app = make_app()
         app.add_url_rule("/private", "private", page_required("customer")(lambda: ""))
         with pytest.raises(ConfigError, match="OTP_AUTH_PAGES"):
             Browser(app).get("/private")
 
     def test_by_hand_nowhere_the_guard_says_so(self, customers: JoinableCustomers) -> None:
-        app, otp_auth = self.app(), OTPAuth(register_blueprint=False)
-        otp_auth.add_actor_type("customer", customers)
-        otp_auth.init_app(app)
-        app.add_url_rule("/private", "private", page_required("customer")(lambda: ""))
+        app, _ = self.by_hand(customers)
         with pytest.raises(ConfigError, match="OTP_AUTH_PAGES"):
-            Browser(app).get("/private")
+            Browser(app).get("/account")
 
     @staticmethod
     def app(**config: Any) -> Flask:
@@ -361,6 +352,13 @@ class TestWhereTheyAreMounted:
         app.config.update(TESTING=True, SECRET_KEY=SECRET, OTP_AUTH_PAGES=True, **config)
         app.add_url_rule("/account", "account", page_required("customer")(lambda: "account"))
         return app
+
+    def by_hand(self, customers: JoinableCustomers, **config: Any) -> tuple[Flask, OTPAuth]:
+        """Make a shop that has yet to mount the blueprint."""
+        app, otp_auth = self.app(**config), OTPAuth(register_blueprint=False)
+        otp_auth.add_actor_type("customer", customers)
+        otp_auth.init_app(app)
+        return app, otp_auth
 
     @staticmethod
     def way_in(app: Flask) -> str:
@@ -374,8 +372,7 @@ class TestNeighbours:
     def test_flask_wtf_protects_the_app_s_forms_and_not_ours(
         self, customers: JoinableCustomers, first: bool, base_url: str
     ) -> None:
-        app = Flask("shop")
-        app.config.update(TESTING=True, SECRET_KEY=SECRET, OTP_AUTH_PAGES=True)
+        app = TestWhereTheyAreMounted.app()
         if first:
             CSRFProtect(app)
         otp_auth = OTPAuth()
@@ -415,22 +412,15 @@ class TestNeighbours:
 
     @pytest.mark.parametrize("protection", [None, "basic", "strong"])
     def test_flask_login_knows_who_signed_in(
-        self, make_app: Callable[..., Flask], protection: str | None
+        self, make_app: MakeApp, protection: str | None
     ) -> None:
-        class Person(UserMixin):
-            id = 7
-            email = ADA
+        class Person(Customer, UserMixin):
+            """A customer whom Flask-Login knows."""
 
-        class People:
-            def find_by_identifier(self, identifier: str) -> Person | None:
-                return Person() if identifier == ADA else None
-
-            def find_by_id(self, actor_id: str) -> Person | None:
-                return Person() if actor_id == "7" else None
-
+        people = Customers([Person(7, ADA)])
         otp_auth = OTPAuth()
-        otp_auth.add_actor_type("person", People())
-        otp_auth.add_actor_type("robot", People())
+        otp_auth.add_actor_type("person", people)
+        otp_auth.add_actor_type("robot", people)
         app = make_app(otp_auth, OTP_AUTH_PAGES=True)
         login_manager = LoginManager(app)
         login_manager.session_protection = protection
@@ -492,6 +482,7 @@ class TestStaticFiles:
         assert browser.status in (308, 404)
         assert browser.answer.headers["Cache-Control"] == "no-store"
 
-    def test_are_small(self, browser: Browser) -> None:
-        assert len(browser.get("/auth/static/otp_auth.css").data) < 8000
-        assert len(browser.get("/auth/static/otp_auth.js").data) < 4000
+    def test_are_small_and_load_nothing(self, browser: Browser) -> None:
+        sheet, script = (browser.get(f"/auth/static/otp_auth.{kind}") for kind in ("css", "js"))
+        assert (len(sheet.data) < 8000, len(script.data) < 4000) == (True, True)
+        assert not re.search(r"https?://|@import", sheet.text + script.text)

@@ -1,14 +1,13 @@
 """Forms that another site sends, and cookies that it plants: nobody gains a token by them."""
 
 import time
-from collections.abc import Callable
 
 import pytest
-import time_machine
 from browsers import Browser, JoinableCustomers
-from fakes import ADA, BOB, SECRET
+from fakes import ADA, BOB, SECRET, MakeApp
 from flask import Flask
 from itsdangerous import URLSafeSerializer
+from time_machine import Traveller
 
 from flask_otp_auth import OTPAuth
 from flask_otp_auth.core.crypto import Keys, Sealer
@@ -64,7 +63,7 @@ class TestTheToken:
         assert browser.status == 400
         assert EXPIRED in browser.text
 
-    def test_a_wrong_one_compares_and_spends_nothing(self, make_shop: Callable[..., Flask]) -> None:
+    def test_a_wrong_one_compares_and_spends_nothing(self, make_shop: MakeApp) -> None:
         app = make_shop(OTP_AUTH_IP_VERIFY_LIMITS="1/hour")
         browser = Browser(app)
         otp = browser.ask()
@@ -87,9 +86,7 @@ class TestTheToken:
         other.open("sign-in", method="POST", data=browser.fill_in(identifier=ADA))
         assert other.status == 400
 
-    def test_it_lasts_as_long_as_the_flow(
-        self, clock: time_machine.Traveller, browser: Browser
-    ) -> None:
+    def test_it_lasts_as_long_as_the_flow(self, clock: Traveller, browser: Browser) -> None:
         browser.get("sign-in")
         clock.shift(899)
         browser.submit(identifier=ADA)
@@ -126,9 +123,7 @@ class TestTheOrigin:
         browser.submit(identifier=ADA, headers=headers)
         assert browser.status == 303
 
-    def test_behind_a_proxy_the_site_s_own_url_counts(
-        self, make_shop: Callable[..., Flask]
-    ) -> None:
+    def test_behind_a_proxy_the_site_s_own_url_counts(self, make_shop: MakeApp) -> None:
         browser = Browser(make_shop(OTP_AUTH_SITE_URL="https://shop.example/x"))
         browser.get("sign-in")
         browser.submit(identifier=ADA, headers={"Origin": "https://shop.example"})
@@ -190,7 +185,7 @@ class TestAPlantedCookie:
         assert browser.cookie("session") is None
 
     def test_of_another_actor_type_is_none(
-        self, make_shop: Callable[..., Flask], customers: JoinableCustomers
+        self, make_shop: MakeApp, customers: JoinableCustomers
     ) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", customers)
@@ -246,7 +241,7 @@ class TestAPlantedCookie:
             assert browser.location == "/auth/customer/sign-in"
 
     def test_survives_a_change_of_the_secret_key(
-        self, make_shop: Callable[..., Flask], customers: JoinableCustomers
+        self, make_shop: MakeApp, customers: JoinableCustomers
     ) -> None:
         old, new = Browser(make_shop()), "n" + SECRET
         old.get("sign-in?next=/account")
@@ -257,9 +252,7 @@ class TestAPlantedCookie:
 
 
 class TestTwoTabs:
-    def test_that_differ_spend_nothing(
-        self, clock: time_machine.Traveller, browser: Browser
-    ) -> None:
+    def test_that_differ_spend_nothing(self, clock: Traveller, browser: Browser) -> None:
         ada = browser.ask(ADA)
         old = browser.fill_in(otp=ada)
         bob = browser.ask(BOB)

@@ -5,12 +5,11 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-import time_machine
 from browsers import Browser, JoinableCustomers
-from fakes import ADA, BOB, Customer, SignalRecorder
-from flask import Flask
+from fakes import ADA, BOB, Customer, MakeApp, SignalRecorder
 from flask_wtf import CSRFProtect, FlaskForm
 from markupsafe import Markup
+from time_machine import Traveller
 from wtforms import (
     BooleanField,
     FieldList,
@@ -66,7 +65,7 @@ class Choosy(JoinableCustomers):
 
 
 @pytest.fixture
-def shop_of(make_shop: Callable[..., Flask]) -> Callable[..., Browser]:
+def shop_of(make_shop: MakeApp) -> Callable[..., Browser]:
     """Make a shop for a store and a form, and return a browser at it."""
 
     def make(store: Any, form: type[Any] | None = Profile, **config: Any) -> Browser:
@@ -84,6 +83,22 @@ def prove(browser: Browser, identifier: str = BOB, **query: str) -> None:
     browser.follow()
 
 
+def join(browser: Browser) -> None:
+    """Prove Bob's address, and fill in the form where there is one."""
+    browser.submit(otp=browser.ask(BOB))
+    if browser.location == "/auth/customer/join":
+        browser.follow()
+        browser.submit(name="Bob", country="fr")
+
+
+@pytest.fixture
+def bob(shop_of: Callable[..., Browser], customers: JoinableCustomers) -> Browser:
+    """The browser of Bob, who has proved his address and is at the form."""
+    bob = shop_of(customers)
+    prove(bob)
+    return bob
+
+
 class TestTheForm:
     def test_its_values_go_to_the_store(
         self, shop_of: Callable[..., Browser], customers: JoinableCustomers
@@ -98,36 +113,28 @@ class TestTheForm:
         browser.follow()
         assert browser.text == "account of bob@example.com"
 
-    def test_its_own_validators_run(
-        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
-    ) -> None:
-        browser = shop_of(customers)
-        prove(browser)
-        browser.submit(name="", size="s", country="fr")
-        assert browser.status == 400
-        assert "Name: This field is required." in browser.text
-        name = browser.page.by_id("name")
+    def test_its_own_validators_run(self, bob: Browser, customers: JoinableCustomers) -> None:
+        bob.submit(name="", size="s", country="fr")
+        assert bob.status == 400
+        assert "Name: This field is required." in bob.text
+        name = bob.page.by_id("name")
         assert name["aria-invalid"] == "true"
         assert name["aria-describedby"] == "name-hint name-error"
-        assert {"href": "#name"} in browser.page.all("a")
+        assert {"href": "#name"} in bob.page.all("a")
         assert customers.filled_in == []
-        browser.submit(name="Bob", size="s", country="de")
-        assert browser.status == 303
+        bob.submit(name="Bob", size="s", country="de")
+        assert bob.status == 303
 
-    def test_labels_and_hints_belong_to_its_inputs(
-        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
-    ) -> None:
-        browser = shop_of(customers)
-        prove(browser)
-        labels = {label["for"] for label in browser.page.all("label")}
+    def test_labels_and_hints_belong_to_its_inputs(self, bob: Browser) -> None:
+        labels = {label["for"] for label in bob.page.all("label")}
         assert labels == {"name", "news", "size-0", "size-1", "country"}
-        assert "Size" in browser.text
-        assert "As on letters." in browser.text
-        assert len(browser.page.all("button")) == 1  # ours, and not the form's own as well
+        assert "Size" in bob.text
+        assert "As on letters." in bob.text
+        assert len(bob.page.all("button")) == 1  # ours, and not the form's own as well
 
     @pytest.mark.parametrize("protected", [False, True])
     def test_a_form_of_flask_wtf_will_do(
-        self, customers: JoinableCustomers, make_shop: Callable[..., Flask], protected: bool
+        self, customers: JoinableCustomers, make_shop: MakeApp, protected: bool
     ) -> None:
         otp_auth = OTPAuth()
 
@@ -220,16 +227,13 @@ class TestTheForm:
                 OTPAuth().sign_up_form("customer")(form)
 
     def test_needs_a_store_that_can_create(
-        self, make_shop: Callable[..., Flask], make_members: Callable[..., OTPAuth]
+        self, make_shop: MakeApp, make_members: Callable[..., OTPAuth]
     ) -> None:
         with pytest.raises(ConfigError, match="create"):
             make_shop(make_members(form=Profile))
 
     def test_of_an_actor_type_that_is_yet_to_come_is_taken_and_told_of(
-        self,
-        make_shop: Callable[..., Flask],
-        customers: JoinableCustomers,
-        caplog: pytest.LogCaptureFixture,
+        self, make_shop: MakeApp, customers: JoinableCustomers, caplog: pytest.LogCaptureFixture
     ) -> None:
         """As its name may be a slip, and nobody would see the form."""
         otp_auth = OTPAuth()
@@ -247,8 +251,7 @@ class TestTheStore:
         store = Choosy()
         store.error = SignUpRefused("Only <adults> can join.")
         browser = shop_of(store)
-        prove(browser)
-        browser.submit(name="Bob", country="fr")
+        join(browser)
         assert browser.status == 400
         assert "Only <adults> can join." in browser.text
         assert "&lt;adults&gt;" in browser.answer.text
@@ -261,7 +264,7 @@ class TestTheStore:
         store = Choosy()
         store.error = SignUpRefused("We are full.")
         browser = shop_of(store, None)
-        browser.submit(otp=browser.ask(BOB))
+        join(browser)
         assert browser.status == 400
         assert "We are full." in browser.text
         assert {"href": "/auth/customer/sign-in"} in browser.page.all("a")
@@ -274,10 +277,7 @@ class TestTheStore:
         store = Choosy()
         store.error, store.meanwhile = DuplicateError(), BOB
         browser = shop_of(store, form)
-        browser.submit(otp=browser.ask(BOB))
-        if form:
-            browser.follow()
-            browser.submit(name="Bob", country="fr")
+        join(browser)
         assert browser.status == 303
         browser.get("/account")
         assert browser.text == "account of bob@example.com"
@@ -287,8 +287,7 @@ class TestTheStore:
         store = Choosy()
         store.error = DuplicateError()
         browser = shop_of(store)
-        prove(browser)
-        browser.submit(name="Bob", country="fr")
+        join(browser)
         assert browser.status == 400
         assert "filled in belongs to another account already" in browser.text
         store.error = None
@@ -296,17 +295,15 @@ class TestTheStore:
         assert browser.status == 303
 
     def test_is_not_asked_where_there_is_an_account_already(
-        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
+        self, bob: Browser, customers: JoinableCustomers
     ) -> None:
-        browser = shop_of(customers)
-        prove(browser)
         customers.add(BOB)
-        browser.get("join")
-        browser.submit(name="Bob", country="fr")
-        assert browser.status == 303
+        bob.get("join")
+        bob.submit(name="Bob", country="fr")
+        assert bob.status == 303
         assert customers.filled_in == []
-        browser.get("/account")
-        assert browser.text == "account of bob@example.com"
+        bob.get("/account")
+        assert bob.text == "account of bob@example.com"
 
     @pytest.mark.parametrize("form", [Profile, None])
     def test_may_keep_the_account_for_later(
@@ -315,10 +312,7 @@ class TestTheStore:
         store = Choosy()
         store.switched_off = True
         browser = shop_of(store, form)
-        browser.submit(otp=browser.ask(BOB))
-        if form:
-            browser.follow()
-            browser.submit(name="Bob", country="fr")
+        join(browser)
         assert browser.status == 400
         assert "Your account can't be used yet." in browser.text
         assert browser.cookie("session") is None
@@ -339,7 +333,7 @@ class TestTheStore:
         store = Choosy()
         store.error = Unavailable()
         browser = shop_of(store, None)
-        browser.submit(otp=browser.ask(BOB))
+        join(browser)
         assert browser.status == 503
         store.error = None
         browser.submit()
@@ -349,48 +343,31 @@ class TestTheStore:
 
 
 class TestTheProof:
-    def test_is_good_once(
-        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
-    ) -> None:
-        browser = shop_of(customers)
-        prove(browser)
-        flow, form = browser.cookie() or "", browser.fill_in(name="Bob", country="fr")
-        browser.submit(name="Bob", country="fr")
-        copy = Browser(browser.app)
+    @pytest.mark.parametrize("deleted", [False, True])
+    def test_is_good_once(self, bob: Browser, customers: JoinableCustomers, deleted: bool) -> None:
+        """Even if the account that it made was deleted."""
+        flow, form = bob.cookie() or "", bob.fill_in(name="Bob", country="fr")
+        bob.submit(name="Bob", country="fr")
+        if deleted:
+            customers.accounts.pop()
+        copy = Browser(bob.app)
         copy.set_flow(flow)
         copy.open("join", method="POST", data=form)
         assert copy.status == 400
         assert EXPIRED in copy.text
         assert copy.cookie("session") is None
         assert len(customers.filled_in) == 1
-
-    def test_creates_no_second_account_once_the_first_was_deleted(
-        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
-    ) -> None:
-        browser = shop_of(customers)
-        prove(browser)
-        flow, form = browser.cookie() or "", browser.fill_in(name="Bob", country="fr")
-        browser.submit(name="Bob", country="fr")
-        customers.accounts.pop()
-        copy = Browser(browser.app)
-        copy.set_flow(flow)
-        copy.open("join", method="POST", data=form)
-        assert copy.status == 400
-        assert EXPIRED in copy.text
-        assert len(customers.filled_in) == 1
         copy.set_flow(flow)
         copy.get("join")
         assert copy.location == "/auth/customer/sign-in"
 
     def test_a_double_click_ends_where_the_first_one_does(
-        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
+        self, bob: Browser, customers: JoinableCustomers
     ) -> None:
-        browser = shop_of(customers)
-        prove(browser)
-        form = browser.fill_in(name="Bob", country="fr")
+        form = bob.fill_in(name="Bob", country="fr")
         for _ in range(2):
-            browser.open("join", method="POST", data=form)
-            assert (browser.status, browser.location) == (303, "/")
+            bob.open("join", method="POST", data=form)
+            assert (bob.status, bob.location) == (303, "/")
         assert len(customers.filled_in) == 1
 
     def test_a_code_that_is_sent_once_more_leads_to_the_form(
@@ -405,7 +382,7 @@ class TestTheProof:
 
     def test_lasts_as_long_as_the_registration_token(
         self,
-        clock: time_machine.Traveller,
+        clock: Traveller,
         shop_of: Callable[..., Browser],
         customers: JoinableCustomers,
     ) -> None:
@@ -414,25 +391,18 @@ class TestTheProof:
         clock.shift(1790)
         browser.get("join")
         assert browser.status == 200
+        late, flow = Browser(browser.app), browser.cookie() or ""
+        late.set_flow(flow)
+        late.get("join")
         clock.shift(30)
+        late.submit(name="Bob", country="fr")
+        assert late.status == 400
+        assert EXPIRED in late.text
+        assert "identifier" in late.page.forms[0].fields
+        assert customers.filled_in == []
         browser.get("join")
         assert (browser.status, browser.location) == (303, "/auth/customer/sign-in")
         assert browser.cookie() is None
-
-    def test_that_is_over_is_said(
-        self,
-        clock: time_machine.Traveller,
-        shop_of: Callable[..., Browser],
-        customers: JoinableCustomers,
-    ) -> None:
-        browser = shop_of(customers, OTP_AUTH_REGISTRATION_TOKEN_TTL=60)
-        prove(browser)
-        clock.shift(80)
-        browser.submit(name="Bob", country="fr")
-        assert browser.status == 400
-        assert EXPIRED in browser.text
-        assert "identifier" in browser.page.forms[0].fields
-        assert customers.filled_in == []
 
     def test_is_needed(self, browser: Browser) -> None:
         browser.get("join")
@@ -445,13 +415,9 @@ class TestTheProof:
         assert browser.status == 400
         assert browser.cookie("session") is None
 
-    def test_keeps_the_place_of_who_comes_back_to_the_code(
-        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
-    ) -> None:
-        browser = shop_of(customers)
-        prove(browser)
-        browser.get("code")
-        assert browser.location == "/auth/customer/join"
+    def test_keeps_the_place_of_who_comes_back_to_the_code(self, bob: Browser) -> None:
+        bob.get("code")
+        assert bob.location == "/auth/customer/join"
 
     def test_the_sign_in_is_by_the_code(
         self, shop_of: Callable[..., Browser], customers: JoinableCustomers
@@ -462,33 +428,25 @@ class TestTheProof:
         browser.submit(name="Bob", country="fr")
         assert recorder.names.count("actor_authenticated") == 1
 
-    def test_a_forged_form_creates_nobody(
-        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
-    ) -> None:
-        browser = shop_of(customers)
-        prove(browser)
-        browser.submit(name="Bob", country="fr", csrf_token="x")
-        assert browser.status == 400
-        assert EXPIRED in browser.text
-        assert browser.page.forms[0].fields["name"] == "Bob"
+    def test_a_forged_form_creates_nobody(self, bob: Browser, customers: JoinableCustomers) -> None:
+        bob.submit(name="Bob", country="fr", csrf_token="x")
+        assert bob.status == 400
+        assert EXPIRED in bob.text
+        assert bob.page.forms[0].fields["name"] == "Bob"
         assert customers.filled_in == []
 
     def test_what_is_too_much_creates_nobody(
-        self, shop_of: Callable[..., Browser], customers: JoinableCustomers
+        self, bob: Browser, customers: JoinableCustomers
     ) -> None:
-        browser = shop_of(customers)
-        prove(browser)
-        browser.submit(name="B" * 70_000)
-        assert browser.status == 413
+        bob.submit(name="B" * 70_000)
+        assert bob.status == 413
         assert customers.filled_in == []
-        browser.submit(name="Bob", country="de")
-        assert browser.status == 303
+        bob.submit(name="Bob", country="de")
+        assert bob.status == 303
 
 
 class TestWhereTheDoorIsClosed:
-    def test_nobody_joins(
-        self, make_shop: Callable[..., Flask], make_members: Callable[..., OTPAuth]
-    ) -> None:
+    def test_nobody_joins(self, make_shop: MakeApp, make_members: Callable[..., OTPAuth]) -> None:
         browser = Browser(make_shop(make_members()))
         assert browser.ask(BOB) == ""
         assert "If there is an account for b••@example.com, a code is on its way." in browser.text
@@ -497,7 +455,7 @@ class TestWhereTheDoorIsClosed:
 
     def test_somebody_who_was_deleted_meanwhile_is_refused(
         self,
-        make_shop: Callable[..., Flask],
+        make_shop: MakeApp,
         make_members: Callable[..., OTPAuth],
         customers: JoinableCustomers,
     ) -> None:
@@ -509,7 +467,7 @@ class TestWhereTheDoorIsClosed:
         assert "That code is not right" in browser.text
 
     def test_who_is_not_invited_is_told_nothing(
-        self, make_shop: Callable[..., Flask], customers: JoinableCustomers
+        self, make_shop: MakeApp, customers: JoinableCustomers
     ) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", customers, sign_up=lambda identifier: False)

@@ -1,12 +1,10 @@
 """Asking somebody who is signed in for a code again, because the sign-in is too old."""
 
-from collections.abc import Callable
-
 import pytest
-import time_machine
 from browsers import Browser, JoinableCustomers
-from fakes import ADA, BOB, sign_in, wrong
+from fakes import ADA, BOB, MakeApp, bearer, sign_in, wrong
 from flask import Flask
+from time_machine import Traveller
 
 from flask_otp_auth import OTPAuth, current_actor, page_required
 from flask_otp_auth.testing import Outbox
@@ -15,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture
-def app(make_shop: Callable[..., Flask], customers: JoinableCustomers) -> Flask:
+def app(make_shop: MakeApp, customers: JoinableCustomers) -> Flask:
     """A shop whose wallet wants a sign-in of the last five minutes."""
     customers.add(BOB)
     otp_auth = OTPAuth()
@@ -38,11 +36,37 @@ def app(make_shop: Callable[..., Flask], customers: JoinableCustomers) -> Flask:
 
 
 @pytest.fixture
-def old(browser: Browser, clock: time_machine.Traveller) -> Browser:
+def old(browser: Browser, clock: Traveller) -> Browser:
     """Ada's browser, ten minutes after her sign-in."""
     browser.sign_in()
     clock.shift(600)
     return browser
+
+
+@pytest.fixture
+def asked(old: Browser) -> Browser:
+    """Her browser, where she is asked to confirm that it is her."""
+    old.get("/wallet")
+    old.follow()
+    return old
+
+
+@pytest.fixture
+def elsewhere(app: Flask, browser: Browser, clock: Traveller) -> Browser:
+    """The same, but her session did not begin at the pages, so they know no address of hers."""
+    browser.open("/auth/session", method="POST", headers=bearer(sign_in(app)))
+    clock.shift(600)
+    browser.get("/wallet")
+    browser.follow()
+    return browser
+
+
+def next_code(browser: Browser, form: int = 0, **fields: str) -> str:
+    """Send a form that asks for a code, go on to where it is asked for, and return it."""
+    with Outbox(browser.app) as outbox:
+        browser.submit(form, **fields)
+    browser.follow()
+    return outbox.last.otp
 
 
 class TestSomebodyWhoIsSignedIn:
@@ -55,65 +79,41 @@ class TestSomebodyWhoIsSignedIn:
         identifier = old.page.by_id("identifier")
         assert identifier["value"] == ADA
         assert "readonly" in identifier
-        with Outbox(old.app) as outbox:
-            old.submit()
-        old.follow()
+        otp = next_code(old)
         assert "Correct the address" not in old.text
-        old.submit(otp=outbox.last.otp)
+        old.submit(otp=otp)
         assert (old.status, old.location) == (303, "/wallet?id=7")
         old.follow()
         assert old.text == "wallet of ada@example.com"
 
-    def test_can_t_be_somebody_else_by_another_address(self, old: Browser) -> None:
-        old.get("/wallet")
-        old.follow()
-        with Outbox(old.app) as outbox:
-            old.submit(identifier=BOB)
+    def test_can_t_be_somebody_else_by_another_address(self, asked: Browser) -> None:
+        with Outbox(asked.app) as outbox:
+            asked.submit(identifier=BOB)
         assert [message.identifier for message in outbox] == [ADA]
 
-    def test_is_told_that_a_code_is_wrong(self, old: Browser) -> None:
+    def test_is_told_that_a_code_is_wrong(self, asked: Browser) -> None:
         """The session that is too old is no reason to go on."""
-        old.get("/wallet")
-        old.follow()
-        with Outbox(old.app) as outbox:
-            old.submit()
-        old.follow()
-        old.submit(otp=wrong(outbox.last.otp))
-        assert old.status == 400
-        assert "That code is not right" in old.text
-        old.submit(otp=outbox.last.otp)
-        assert old.location == "/wallet"
+        otp = next_code(asked)
+        asked.submit(otp=wrong(otp))
+        assert asked.status == 400
+        assert "That code is not right" in asked.text
+        asked.submit(otp=otp)
+        assert asked.location == "/wallet"
 
-    def test_keeps_the_address_on_a_page_that_had_expired(self, old: Browser) -> None:
-        old.get("/wallet")
-        old.follow()
-        old.submit(identifier=BOB, csrf_token="")
-        assert old.status == 400
-        assert old.page.by_id("identifier")["value"] == ADA
+    def test_keeps_the_address_on_a_page_that_had_expired(self, asked: Browser) -> None:
+        asked.submit(identifier=BOB, csrf_token="")
+        assert asked.status == 400
+        assert asked.page.by_id("identifier")["value"] == ADA
 
-    def test_may_have_the_code_sent_again(
-        self, old: Browser, clock: time_machine.Traveller
+    def test_may_have_the_code_sent_again_and_is_sent_on_after_that(
+        self, asked: Browser, clock: Traveller
     ) -> None:
-        old.get("/wallet")
-        old.follow()
-        old.submit()
-        old.follow()
+        next_code(asked)
         clock.shift(60)
-        with Outbox(old.app) as outbox:
-            old.submit(1)
-        old.follow()
-        old.submit(otp=outbox.last.otp)
-        assert old.location == "/wallet"
-
-    def test_is_sent_on_again_after_that(self, old: Browser) -> None:
-        old.get("/wallet")
-        old.follow()
-        with Outbox(old.app) as outbox:
-            old.submit()
-        old.follow()
-        old.submit(otp=outbox.last.otp)
-        old.get("sign-in")
-        assert (old.status, old.location) == (303, "/")
+        asked.submit(otp=next_code(asked, 1))
+        assert asked.location == "/wallet"
+        asked.get("sign-in")
+        assert (asked.status, asked.location) == (303, "/")
 
     def test_is_told_the_same_where_any_type_will_do(self, old: Browser) -> None:
         old.get("/any")
@@ -129,10 +129,7 @@ class TestSomebodyWhoIsSignedIn:
         old.get("/wallet")
         old.follow()
         assert "readonly" not in old.page.by_id("identifier")
-        with Outbox(old.app) as outbox:
-            old.submit(identifier="new@example.com")
-        old.follow()
-        old.submit(otp=outbox.last.otp)
+        old.submit(otp=next_code(old, identifier="new@example.com"))
         old.follow()
         assert old.text == "wallet of new@example.com"
 
@@ -149,17 +146,15 @@ class TestTheMark:
             other.submit(identifier=BOB)
         assert outbox.last.identifier == BOB
 
-    def test_counts_for_nothing_once_that_sign_in_has_ended(self, old: Browser) -> None:
-        old.get("/wallet")
-        old.follow()
-        form = old.fill_in(identifier=BOB)
-        old.client.delete_cookie("session")
-        with Outbox(old.app) as outbox:
-            old.open("sign-in", method="POST", data=form)
+    def test_counts_for_nothing_once_that_sign_in_has_ended(self, asked: Browser) -> None:
+        form = asked.fill_in(identifier=BOB)
+        asked.client.delete_cookie("session")
+        with Outbox(asked.app) as outbox:
+            asked.open("sign-in", method="POST", data=form)
         assert outbox.last.identifier == BOB
 
     def test_of_a_sign_in_before_lets_a_newer_one_go_on(
-        self, old: Browser, clock: time_machine.Traveller
+        self, old: Browser, clock: Traveller
     ) -> None:
         old.get("/wallet")
         mark = old.cookie() or ""
@@ -170,39 +165,22 @@ class TestTheMark:
         old.get("sign-in")
         assert old.status == 303
 
-    def test_of_a_session_that_began_elsewhere_fixes_nothing(
-        self, app: Flask, browser: Browser, clock: time_machine.Traveller
-    ) -> None:
-        headers = {"Authorization": f"Bearer {sign_in(app)}"}
-        browser.open("/auth/session", method="POST", headers=headers)
-        clock.shift(600)
-        browser.get("/wallet")
-        browser.follow()
-        assert browser.status == 200
-        assert "readonly" not in browser.page.by_id("identifier")
-        with Outbox(app) as outbox:
-            browser.submit(identifier=ADA)
-        browser.follow()
-        browser.submit(otp=outbox.last.otp)
-        browser.follow()
-        assert browser.text == "wallet of ada@example.com"
+    def test_of_a_session_that_began_elsewhere_fixes_nothing(self, elsewhere: Browser) -> None:
+        assert elsewhere.status == 200
+        assert "readonly" not in elsewhere.page.by_id("identifier")
+        elsewhere.submit(otp=next_code(elsewhere, identifier=ADA))
+        elsewhere.follow()
+        assert elsewhere.text == "wallet of ada@example.com"
 
-    def test_of_such_a_session_lets_a_slip_be_corrected(
-        self, app: Flask, browser: Browser, clock: time_machine.Traveller
-    ) -> None:
-        headers = {"Authorization": f"Bearer {sign_in(app)}"}
-        browser.open("/auth/session", method="POST", headers=headers)
-        clock.shift(600)
-        browser.get("/wallet")
-        browser.follow()
-        browser.submit(identifier="adda@example.com")
-        browser.follow()
-        assert "Correct the address" in browser.text
-        browser.get("sign-in")
-        while browser.status == 303:  # on to the wallet, which asks for a code again
-            browser.follow()
-        with Outbox(app) as outbox:
-            browser.submit(identifier=ADA)
+    def test_of_such_a_session_lets_a_slip_be_corrected(self, elsewhere: Browser) -> None:
+        elsewhere.submit(identifier="adda@example.com")
+        elsewhere.follow()
+        assert "Correct the address" in elsewhere.text
+        elsewhere.get("sign-in")
+        while elsewhere.status == 303:  # on to the wallet, which asks for a code again
+            elsewhere.follow()
+        with Outbox(elsewhere.app) as outbox:
+            elsewhere.submit(identifier=ADA)
         assert outbox.last.identifier == ADA
 
 
@@ -223,11 +201,11 @@ class TestWhoIsNot:
         assert browser.location == "/auth/vendor/sign-in?next=/office"
 
     def test_with_a_token_that_is_too_old_has_no_mark(
-        self, app: Flask, browser: Browser, clock: time_machine.Traveller
+        self, app: Flask, browser: Browser, clock: Traveller
     ) -> None:
         token = sign_in(app)
         clock.shift(600)
-        browser.get("/wallet", headers={"Authorization": f"Bearer {token}"})
+        browser.get("/wallet", headers=bearer(token))
         assert browser.status == 303
         assert "Set-Cookie" not in browser.answer.headers
 
@@ -235,7 +213,7 @@ class TestWhoIsNot:
 class TestTheGuard:
     def test_lets_tokens_in_as_well(self, app: Flask, browser: Browser) -> None:
         token = sign_in(app)
-        browser.get("/wallet", headers={"Authorization": f"Bearer {token}"})
+        browser.get("/wallet", headers=bearer(token))
         assert browser.text == "wallet of ada@example.com"
 
     @pytest.mark.parametrize("arguments", [(1,), (lambda: None,)])

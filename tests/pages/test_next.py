@@ -1,17 +1,15 @@
 """Where a sign-in leads: to a place of this site, whatever anybody writes into ``next``."""
 
 import string
-from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
 import pytest
-from browsers import Browser, JoinableCustomers
-from fakes import ADA
+from browsers import Browser
+from fakes import ADA, MakeApp
 from flask import Flask
-from flask.testing import FlaskClient
 
-from flask_otp_auth import ConfigError, OTPAuth
+from flask_otp_auth import ConfigError
 from flask_otp_auth.web.destinations import current_path, safe_next
 from flask_otp_auth.web.flow_cookies import Flow
 
@@ -138,38 +136,13 @@ def test_nothing_is_nothing() -> None:
     assert safe_next(None) is None
 
 
-@pytest.mark.parametrize("text", [text for text in BAD if text != "/\ud800"], ids=ascii)
-def test_a_sign_in_ends_at_the_root_then(
-    client: FlaskClient, app: Flask, text: str, sessions: Callable[[], Browser]
-) -> None:
-    """Who is signed in is sent on at once, so this is each of them with one request."""
-    browser = sessions()
-    browser.get("sign-in", query_string={"next": text})
-    assert (browser.status, browser.location) == (303, "/")
-
-
-@pytest.fixture(scope="module")
-def sessions() -> Callable[[], Browser]:
-    """A browser that is signed in, once for all."""
-    kept: list[Browser] = []
-
-    def signed_in() -> Browser:
-        if not kept:
-            app = Flask("shop")
-            app.config.update(TESTING=True, SECRET_KEY="k3" * 20, OTP_AUTH_PAGES=True)
-            customers = JoinableCustomers()
-            customers.add(ADA)
-            otp_auth = OTPAuth()
-            otp_auth.add_actor_type("customer", customers)
-            otp_auth.init_app(app)
-            kept.append(Browser(app))
-            kept[0].sign_in()
-        return kept[0]
-
-    return signed_in
-
-
 class TestTheWayThroughAFlow:
+    def test_whoever_is_signed_in_is_sent_to_a_good_one_alone(self, browser: Browser) -> None:
+        browser.sign_in()
+        for text, place in (("/account", "/account"), ("//evil.example", "/"), ("/%5Cevil", "/")):
+            browser.get("sign-in", query_string={"next": text})
+            assert (browser.status, browser.location) == (303, place)
+
     def test_a_good_one_survives_it(self, browser: Browser) -> None:
         browser.sign_in(next="/search?q=caf%C3%A9&x=1")
         assert browser.location == "/search?q=caf%C3%A9&x=1"
@@ -219,13 +192,11 @@ class TestAfterSignIn:
     @pytest.mark.parametrize(
         "place", ["//evil.example", "/\\evil.example", "https://evil.example", "/a\nb", ""]
     )
-    def test_another_site_is_refused_at_the_start(
-        self, make_shop: Callable[..., Flask], place: str
-    ) -> None:
+    def test_another_site_is_refused_at_the_start(self, make_shop: MakeApp, place: str) -> None:
         with pytest.raises(ConfigError, match="OTP_AUTH_AFTER_SIGN_IN"):
             make_shop(OTP_AUTH_AFTER_SIGN_IN=place)
 
-    def test_a_path_is_below_script_name(self, make_shop: Callable[..., Flask]) -> None:
+    def test_a_path_is_below_script_name(self, make_shop: MakeApp) -> None:
         app = make_shop(OTP_AUTH_AFTER_SIGN_IN="/account", OTP_AUTH_AFTER_SIGN_OUT="/bye")
         browser = Browser(app, base="/shop")
         browser.sign_in()
@@ -234,13 +205,13 @@ class TestAfterSignIn:
         browser.submit()
         assert browser.location == "/shop/bye"
 
-    def test_an_endpoint_will_do(self, make_shop: Callable[..., Flask]) -> None:
+    def test_an_endpoint_will_do(self, make_shop: MakeApp) -> None:
         browser = Browser(make_shop(OTP_AUTH_AFTER_SIGN_IN="account"))
         browser.sign_in()
         assert browser.location == "/account"
 
     def test_an_endpoint_that_is_none_is_an_error_at_the_first_look(
-        self, make_shop: Callable[..., Flask]
+        self, make_shop: MakeApp
     ) -> None:
         browser = Browser(make_shop(OTP_AUTH_AFTER_SIGN_IN="nowhere"))
         with pytest.raises(ConfigError, match="OTP_AUTH_AFTER_SIGN_IN names 'nowhere'"):
@@ -284,7 +255,7 @@ class TestPageRequired:
         ],
     )
     def test_a_post_leads_back_to_the_page_it_came_from(
-        self, make_shop: Callable[..., Flask], referer: str, query: str
+        self, make_shop: MakeApp, referer: str, query: str
     ) -> None:
         app = make_shop()
         app.add_url_rule("/buy", "buy", app.view_functions["account"], methods=["POST"])
@@ -292,9 +263,7 @@ class TestPageRequired:
         browser.open("/buy", method="POST", headers={"Referer": referer})
         assert (browser.status, browser.location) == (303, f"/auth/customer/sign-in{query}")
 
-    def test_behind_a_proxy_the_site_s_own_url_counts(
-        self, make_shop: Callable[..., Flask]
-    ) -> None:
+    def test_behind_a_proxy_the_site_s_own_url_counts(self, make_shop: MakeApp) -> None:
         app = make_shop(OTP_AUTH_SITE_URL="https://shop.example")
         app.add_url_rule("/buy", "buy", app.view_functions["account"], methods=["POST"])
         browser = Browser(app)

@@ -1,15 +1,14 @@
 """Whether somebody has an account shows in no page: same bytes, same work."""
 
 import re
-from collections.abc import Callable
 
 import pytest
-import time_machine
 from browsers import Browser, JoinableCustomers
-from fakes import FakeLimits, FakeStore, wrong
+from fakes import FakeLimits, FakeStore, MakeApp, wrong
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from time_machine import Traveller
 
 from flask_otp_auth import OTPAuth
 from flask_otp_auth.testing import Outbox
@@ -35,16 +34,14 @@ class TestThreePeople:
     """One who has an account, one who has none, and one whose account is switched off."""
 
     @pytest.fixture
-    def app(
-        self, make_shop: Callable[..., Flask], customers: JoinableCustomers, sign_up: str
-    ) -> Flask:
+    def app(self, make_shop: MakeApp, customers: JoinableCustomers, sign_up: str) -> Flask:
         customers.add(KNOWN)
         customers.add(OFF).is_active = False
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", customers, sign_up=sign_up)
         return make_shop(otp_auth)
 
-    def pages(self, app: Flask, identifier: str, clock: time_machine.Traveller) -> list[str]:
+    def pages(self, app: Flask, identifier: str, clock: Traveller) -> list[str]:
         """Walk through the pages without a right code, and return what they show."""
         browser, found = Browser(app), []
         with Outbox(app):
@@ -65,15 +62,13 @@ class TestThreePeople:
             found.append(shown(browser, identifier))
         return found
 
-    def test_see_the_same_bytes(self, app: Flask, clock: time_machine.Traveller) -> None:
+    def test_see_the_same_bytes(self, app: Flask, clock: Traveller) -> None:
         known, unknown, off = (self.pages(app, who, clock) for who in (KNOWN, UNKNOWN, OFF))
         assert known == unknown == off
         assert len(known) == 10
 
 
-def test_the_same_work_is_done_for_each(
-    make_app: Callable[..., Flask], customers: JoinableCustomers
-) -> None:
+def test_the_same_work_is_done_for_each(make_app: MakeApp, customers: JoinableCustomers) -> None:
     """What is asked of store, limits and customers until the answer; jobs run after it."""
     customers.add(KNOWN)
     customers.add(OFF).is_active = False

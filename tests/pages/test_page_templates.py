@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from browsers import Browser, JoinableCustomers
-from fakes import wrong
+from fakes import MakeApp, wrong
 from flask import Flask, template_rendered
 from jinja2 import FileSystemBytecodeCache, FileSystemLoader, meta, nodes
 
@@ -50,7 +50,7 @@ def given(app: Flask) -> Iterator[dict[str, set[str]]]:
 
 
 @pytest.fixture
-def app(make_shop: Callable[..., Flask], customers: JoinableCustomers) -> Flask:
+def app(make_shop: MakeApp, customers: JoinableCustomers) -> Flask:
     """A shop with every page, and whose vendors' store refuses."""
 
     class Refusing(JoinableCustomers):
@@ -121,16 +121,29 @@ class TestBase:
             assert inputs == set(re.findall(r'<label class="[^"]*" for="(\w+)"', page))
 
 
+@pytest.fixture
+def replace(tmp_path: Path) -> Callable[..., None]:
+    """Give an app templates of its own in place of ours, by their names."""
+
+    def replace(app: Flask, **templates: str) -> None:
+        (tmp_path / "otp_auth").mkdir()
+        for name, text in templates.items():
+            (tmp_path / "otp_auth" / f"{name}.html").write_text(text)
+        app.jinja_loader = FileSystemLoader(tmp_path)
+
+    return replace
+
+
 class TestTheApp:
-    def test_may_replace_any_of_them(self, make_shop: Callable[..., Flask], tmp_path: Path) -> None:
-        folder = tmp_path / "templates" / "otp_auth"
-        folder.mkdir(parents=True)
-        (folder / "base.html").write_text("<b>Ours</b>{% block content %}{% endblock %}")
-        (folder / "sign_out.html").write_text(
-            "<form action=x><input name=t value={{ csrf_token }}>"
-        )
+    def test_may_replace_any_of_them(
+        self, make_shop: MakeApp, replace: Callable[..., None]
+    ) -> None:
         app = make_shop()
-        app.jinja_loader = FileSystemLoader(tmp_path / "templates")
+        replace(
+            app,
+            base="<b>Ours</b>{% block content %}{% endblock %}",
+            sign_out="<form action=x><input name=t value={{ csrf_token }}>",
+        )
         browser = Browser(app)
         browser.ask()
         assert browser.text.startswith("Ours Enter your code")
@@ -139,27 +152,21 @@ class TestTheApp:
         assert browser.page.forms[0].fields["t"]
 
     def test_may_extend_the_one_that_it_replaces(
-        self, make_shop: Callable[..., Flask], tmp_path: Path
+        self, make_shop: MakeApp, replace: Callable[..., None]
     ) -> None:
-        folder = tmp_path / "otp_auth"
-        folder.mkdir()
-        own = '{% extends "otp_auth_original/base.html" %}{% block brand %}Ours{% endblock %}'
-        (folder / "base.html").write_text(own)
         app = make_shop()
-        app.jinja_loader = FileSystemLoader(tmp_path)
+        own = '{% extends "otp_auth_original/base.html" %}{% block brand %}Ours{% endblock %}'
+        replace(app, base=own)
         browser = Browser(app)
         browser.ask()
         assert "Ours Enter your code" in browser.text
         assert browser.page.all("link")
 
-    def test_may_add_variables(self, make_shop: Callable[..., Flask], tmp_path: Path) -> None:
-        folder = tmp_path / "otp_auth"
-        folder.mkdir()
-        (folder / "base.html").write_text("{{ motto }} {{ more }} {{ site_name }}")
+    def test_may_add_variables(self, make_shop: MakeApp, replace: Callable[..., None]) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", JoinableCustomers())
         app = make_shop(otp_auth)
-        app.jinja_loader = FileSystemLoader(tmp_path)
+        replace(app, base="{{ motto }} {{ more }} {{ site_name }}")
 
         @otp_auth.page_context
         def motto() -> dict[str, str]:
@@ -171,9 +178,7 @@ class TestTheApp:
 
         assert Browser(app).get("sign-in").text == "&lt;Buy&gt; later shop"
 
-    def test_is_told_which_function_returned_no_variables(
-        self, make_shop: Callable[..., Flask]
-    ) -> None:
+    def test_is_told_which_function_returned_no_variables(self, make_shop: MakeApp) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", JoinableCustomers())
 
@@ -184,52 +189,39 @@ class TestTheApp:
         with pytest.raises(TypeError, match=r"motto\(\) .* must return a dict, not "):
             Browser(make_shop(otp_auth)).get("sign-in")
 
-    def test_may_escape_nothing_of_its_own(self, make_shop: Callable[..., Flask]) -> None:
+    @pytest.mark.parametrize("compiled_before", [False, True])
+    def test_may_escape_nothing_of_its_own(
+        self, make_shop: MakeApp, tmp_path: Path, compiled_before: bool
+    ) -> None:
         app = make_shop()
         app.jinja_env.autoescape = False
+        if compiled_before:
+            app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(tmp_path))
+            for name in ("_macros.html", "base.html", "sign_in.html"):
+                app.jinja_env.get_template(f"otp_auth/{name}")
         browser = Browser(app)
         browser.get("sign-in")
         browser.submit(identifier='"><script>')
         assert browser.page.by_id("identifier")["value"] == '"><script>'
         assert "<script>" not in browser.answer.text
 
-    def test_may_have_compiled_our_templates_before(
-        self, make_shop: Callable[..., Flask], tmp_path: Path
-    ) -> None:
-        app = make_shop()
-        app.jinja_env.autoescape = False
-        app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(tmp_path))
-        for name in ("_macros.html", "base.html", "sign_in.html"):
-            app.jinja_env.get_template(f"otp_auth/{name}")
-        browser = Browser(app)
-        browser.get("sign-in")
-        browser.submit(identifier='"><script>')
-        assert "<script>" not in browser.answer.text
-
     def test_may_escape_less_in_its_own_layout(
-        self, make_shop: Callable[..., Flask], tmp_path: Path
+        self, make_shop: MakeApp, replace: Callable[..., None], tmp_path: Path
     ) -> None:
-        folder = tmp_path / "otp_auth"
-        folder.mkdir()
-        (tmp_path / "layout.j2").write_text("{{ '<b>' }}{% block page %}{% endblock %}")
-        (folder / "sign_in.html").write_text(
-            "{% extends 'layout.j2' %}{% block page %}{{ '<i>' }}{% endblock %}"
-        )
         app = make_shop()
-        app.jinja_loader = FileSystemLoader(tmp_path)
+        (tmp_path / "layout.j2").write_text("{{ '<b>' }}{% block page %}{% endblock %}")
+        own = "{% extends 'layout.j2' %}{% block page %}{{ '<i>' }}{% endblock %}"
+        replace(app, sign_in=own)
         browser = Browser(app)
         browser.get("sign-in")
         assert browser.answer.text == "<b>&lt;i&gt;"
 
     def test_may_have_chosen_another_syntax(
-        self, make_shop: Callable[..., Flask], tmp_path: Path
+        self, make_shop: MakeApp, replace: Callable[..., None]
     ) -> None:
-        folder = tmp_path / "otp_auth"
-        folder.mkdir()
-        own = "<% extends 'otp_auth_original/base.html' %><% block brand %>{{ ${2} }}<% endblock %>"
-        (folder / "base.html").write_text(own)
         app = make_shop()
-        app.jinja_loader = FileSystemLoader(tmp_path)
+        own = "<% extends 'otp_auth_original/base.html' %><% block brand %>{{ ${2} }}<% endblock %>"
+        replace(app, base=own)
         env = app.jinja_env
         env.block_start_string, env.block_end_string = "<%", "%>"
         env.variable_start_string, env.variable_end_string = "${", "}"
@@ -239,7 +231,7 @@ class TestTheApp:
         assert browser.text.startswith("Enter your code – shop {{ 2 }} Enter your code Code We")
         assert "{%" not in browser.answer.text
 
-    def test_has_a_name_in_the_title(self, make_shop: Callable[..., Flask]) -> None:
+    def test_has_a_name_in_the_title(self, make_shop: MakeApp) -> None:
         browser = Browser(make_shop(OTP_AUTH_SITE_NAME="Ada's <shop>"))
         browser.get("sign-in")
         assert "<title>Sign in or join – Ada&#39;s &lt;shop&gt;</title>" in browser.answer.text

@@ -1,15 +1,14 @@
 """What a person reads when something is wrong: a page, never JSON, and nobody is let in."""
 
-from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-import time_machine
 from browsers import Browser, JoinableCustomers
-from fakes import ADA, BOB, Api, FakeStore, sign_in, wrong
+from fakes import ADA, BOB, Api, FakeStore, MakeApp, sign_in, wrong
 from flask import Flask
+from time_machine import Traveller
 
 from flask_otp_auth import OTPAuth, Refused
 from flask_otp_auth.testing import Outbox
@@ -41,7 +40,7 @@ class TestAWrongCode:
         assert browser.answer.text.count("<title>Error: ") == 1
 
     def test_or_one_that_has_expired_or_was_used(
-        self, clock: time_machine.Traveller, browser: Browser, app: Flask
+        self, clock: Traveller, browser: Browser, app: Flask
     ) -> None:
         otp, other = browser.ask(), Browser(app)
         clock.shift(301)
@@ -103,7 +102,7 @@ class TestAWrongCode:
 
 
 class TestSentAgain:
-    def test_is_said_in_either_case(self, clock: time_machine.Traveller, browser: Browser) -> None:
+    def test_is_said_in_either_case(self, clock: Traveller, browser: Browser) -> None:
         first = browser.ask()
         texts = []
         for seconds, sent in ((1, 0), (60, 1)):
@@ -119,9 +118,7 @@ class TestSentAgain:
         browser.submit(otp=first)  # the code before still works
         assert browser.status == 303
 
-    def test_will_work_after_the_window(
-        self, clock: time_machine.Traveller, browser: Browser
-    ) -> None:
+    def test_will_work_after_the_window(self, clock: Traveller, browser: Browser) -> None:
         browser.ask()
         assert "A new one can be sent in: 1:00" in browser.text
         clock.shift(59)
@@ -173,7 +170,7 @@ class TestAnAddress:
     )
     def test_has_the_input_of_its_kind(
         self,
-        make_shop: Callable[..., Flask],
+        make_shop: MakeApp,
         customers: JoinableCustomers,
         identifier: Any,
         attributes: tuple[str, str],
@@ -191,7 +188,7 @@ class TestAnAddress:
         assert advice in browser.text
 
     def test_of_any_other_kind_will_do(
-        self, make_shop: Callable[..., Flask], customers: JoinableCustomers
+        self, make_shop: MakeApp, customers: JoinableCustomers
     ) -> None:
         customers.add("ada")
         otp_auth = OTPAuth()
@@ -208,8 +205,8 @@ class TestLimits:
     )
     def test_of_asking_say_how_long_to_wait(
         self,
-        clock: time_machine.Traveller,
-        make_shop: Callable[..., Flask],
+        clock: Traveller,
+        make_shop: MakeApp,
         limit: str,
         text: str,
     ) -> None:
@@ -225,7 +222,7 @@ class TestLimits:
         assert browser.status == 429
         assert browser.page.forms[0].fields["identifier"] == BOB
 
-    def test_of_guessing_as_well(self, make_shop: Callable[..., Flask]) -> None:
+    def test_of_guessing_as_well(self, make_shop: MakeApp) -> None:
         browser = Browser(make_shop(OTP_AUTH_IP_VERIFY_LIMITS="1/hour"))
         otp = browser.ask()
         browser.submit(otp=wrong(otp))
@@ -233,7 +230,7 @@ class TestLimits:
         assert browser.status == 429
         assert browser.cookie("session") is None
 
-    def test_of_an_account_keep_nobody_out(self, make_shop: Callable[..., Flask]) -> None:
+    def test_of_an_account_keep_nobody_out(self, make_shop: MakeApp) -> None:
         """Or whoever has stolen a session could keep the owner from ending it."""
         app = make_shop(OTP_AUTH_ACTOR_LIMITS="1/hour", OTP_AUTH_RESEND_INTERVAL=0)
         token, api = sign_in(app), Api(app.test_client())
@@ -244,9 +241,7 @@ class TestLimits:
 
 
 class TestTheApp:
-    def test_may_refuse_by_a_gate(
-        self, make_shop: Callable[..., Flask], customers: JoinableCustomers
-    ) -> None:
+    def test_may_refuse_by_a_gate(self, make_shop: MakeApp, customers: JoinableCustomers) -> None:
         otp_auth, proofs = OTPAuth(), []
         otp_auth.add_actor_type("customer", customers)
 
@@ -263,7 +258,7 @@ class TestTheApp:
         assert proofs == ["captcha"]
 
     def test_may_want_plain_answers(
-        self, clock: time_machine.Traveller, make_shop: Callable[..., Flask], make_members: Any
+        self, clock: Traveller, make_shop: MakeApp, make_members: Any
     ) -> None:
         browser = Browser(make_shop(make_members(), OTP_AUTH_ALWAYS_RETURN_SUCCESS=False))
         browser.get("sign-in")
@@ -310,9 +305,7 @@ class TestBodies:
         )
         assert answer.status_code == status
 
-    def test_of_an_app_that_takes_less_are_refused_earlier(
-        self, make_shop: Callable[..., Flask]
-    ) -> None:
+    def test_of_an_app_that_takes_less_are_refused_earlier(self, make_shop: MakeApp) -> None:
         browser = Browser(make_shop(MAX_CONTENT_LENGTH=1000))
         browser.get("sign-in")
         browser.submit(identifier=ADA, more="a" * 2000)
@@ -339,7 +332,7 @@ class TestOutages:
 
     @pytest.fixture
     def cut_off(
-        self, customers: JoinableCustomers, make_shop: Callable[..., Flask]
+        self, customers: JoinableCustomers, make_shop: MakeApp
     ) -> tuple[Browser, FakeStore]:
         store = FakeStore()
         otp_auth = OTPAuth(cache=store)
@@ -399,7 +392,7 @@ class TestOutages:
 
     @pytest.mark.parametrize("identifier", [ADA, BOB])
     def test_at_any_step_lets_nobody_in(
-        self, customers: JoinableCustomers, make_shop: Callable[..., Flask], identifier: str
+        self, customers: JoinableCustomers, make_shop: MakeApp, identifier: str
     ) -> None:
         """Each call of the store fails once: whoever is let in has a session that works."""
         for step in range(8):
@@ -443,7 +436,7 @@ class TestRoutes:
             assert browser.answer.mimetype == "text/html"
 
     def test_of_types_without_pages_are_none(
-        self, make_shop: Callable[..., Flask], customers: JoinableCustomers
+        self, make_shop: MakeApp, customers: JoinableCustomers
     ) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", customers)
@@ -453,7 +446,7 @@ class TestRoutes:
         assert browser.get("/auth/customer/sign-in").status_code == 200
 
     def test_may_be_those_of_one_type_alone(
-        self, make_shop: Callable[..., Flask], customers: JoinableCustomers
+        self, make_shop: MakeApp, customers: JoinableCustomers
     ) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", customers, pages=True)
@@ -462,7 +455,7 @@ class TestRoutes:
         assert browser.get("/auth/robot/sign-in").status_code == 404
         assert browser.get("/auth/customer/sign-in").status_code == 200
 
-    def test_without_pages_are_none(self, make_app: Callable[..., Flask]) -> None:
+    def test_without_pages_are_none(self, make_app: MakeApp) -> None:
         app = make_app()
         assert not [rule for rule in app.url_map.iter_rules() if str(rule)[-7:] == "sign-in"]
         assert Browser(app).get("sign-in").status_code == 404

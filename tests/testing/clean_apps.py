@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from apiflask import APIFlask
-from fakes import ADA, SECRET, Customers
+from fakes import ADA, BOB, SECRET, Customers
 from flask import Flask, g, redirect, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -25,6 +25,7 @@ from flask_otp_auth import (
 )
 from flask_otp_auth.login import init_login_manager
 from flask_otp_auth.sqlalchemy import SQLAlchemyActorStore
+from flask_otp_auth.testing import assert_enumeration_safe
 
 #: Small limits, which take an attacker fewer tries to reach.
 SMALL = {"OTP_AUTH_IP_VERIFY_LIMITS": "60/hour"}
@@ -46,9 +47,7 @@ def shop(app: Flask | None = None, otp_auth: OTPAuth | None = None, **config: An
     """The shop of the README: the door, and a view that creates customers."""
     app = app or Flask("shop")
     app.config.update({"TESTING": True, "SECRET_KEY": SECRET, **SMALL, **config})
-    otp_auth = otp_auth or OTPAuth()
-    customers = Customers()
-    customers.add(ADA)
+    otp_auth, customers = otp_auth or OTPAuth(), accounts_of(ADA)
     otp_auth.add_actor_type("customer", customers)
     otp_auth.init_app(app)
 
@@ -61,6 +60,31 @@ def shop(app: Flask | None = None, otp_auth: OTPAuth | None = None, **config: An
         return {"token": otp_auth.complete(customers.add(email))}
 
     return app
+
+
+def with_store(store: Any, **given: Any) -> Flask:
+    """The bare routes for the customers of a store."""
+    app = Flask("shop")
+    app.config.update(TESTING=True, SECRET_KEY=SECRET, **SMALL)
+    OTPAuth(app).add_actor_type("customer", store, **given)
+    return app
+
+
+def accounts_of(identifier: str) -> Customers:
+    """A store with one member."""
+    customers = Customers()
+    customers.add(identifier)
+    return customers
+
+
+def leaks(app: Flask, **given: Any) -> str:
+    """Compare Ada with Bob, and return what the assertion says; an empty text if it holds."""
+    arguments = {"known": ADA, "unknown": BOB, "tries": 20, **given}
+    try:
+        assert_enumeration_safe(app, "customer", **arguments)
+    except AssertionError as error:
+        return str(error)
+    return ""
 
 
 def with_a_database(**config: Any) -> Flask:
@@ -150,23 +174,11 @@ def with_an_error_handler() -> Flask:
 
 
 def closed() -> Flask:
-    app = Flask("shop")
-    app.config.update(TESTING=True, SECRET_KEY=SECRET, **SMALL)
-    staff = Customers()
-    staff.add(ADA)
-    otp_auth = OTPAuth(app)
-    otp_auth.add_actor_type("customer", staff, sign_up="closed", digits=8)
-    return app
+    return with_store(accounts_of(ADA), sign_up="closed", digits=8)
 
 
 def with_phones() -> Flask:
-    app = Flask("shop")
-    app.config.update(TESTING=True, SECRET_KEY=SECRET, **SMALL)
-    numbers = Customers()
-    numbers.add(PHONE)
-    otp_auth = OTPAuth(app)
-    otp_auth.add_actor_type("customer", numbers, identifier="phone", phone_countries=["DE"])
-    return app
+    return with_store(accounts_of(PHONE), identifier="phone", phone_countries=["DE"])
 
 
 def with_a_limiter() -> Flask:
@@ -190,10 +202,7 @@ def behind_a_proxy() -> Flask:
 
 def with_a_slotted_store() -> Flask:
     """No finder of its store can be replaced."""
-    app = Flask("shop")
-    app.config.update(TESTING=True, SECRET_KEY=SECRET, **SMALL)
-    OTPAuth(app).add_actor_type("customer", Slotted())
-    return app
+    return with_store(Slotted())
 
 
 class Slotted:

@@ -2,63 +2,43 @@
 
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes import ADA, BOB, Customers, sign_in
+from clean_apps import leaks
+from fakes import ADA, BOB, Customers, MakeApp, sign_in
 from flask import Flask, request
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from flask_otp_auth import ConfigError, OTPAuth, Refused, signals
-from flask_otp_auth.testing import assert_enumeration_safe
-
-Check = Callable[..., str]
 
 
-@pytest.fixture
-def check() -> Check:
-    """Check an app, and return what the assertion says; an empty text if it holds."""
-
-    def check(app: Flask, **arguments: Any) -> str:
-        given = {"known": ADA, "unknown": BOB, "tries": 20, **arguments}
-        try:
-            assert_enumeration_safe(app, "customer", **given)
-        except AssertionError as error:
-            return str(error)
-        return ""
-
-    return check
-
-
-def test_an_app_without_a_leak_passes(
-    app: Flask, check: Check, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_app_without_a_leak_passes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """With or without SQLAlchemy, whose queries are heard."""
-    assert check(app) == ""
+    assert leaks(app) == ""
     monkeypatch.delitem(sys.modules, "sqlalchemy", raising=False)
-    assert check(app) == ""
+    assert leaks(app) == ""
 
 
-def test_the_app_is_as_before_afterwards(app: Flask, check: Check, customers: Customers) -> None:
+def test_the_app_is_as_before_afterwards(app: Flask, customers: Customers) -> None:
     config, state = dict(app.config), app.extensions["otp_auth"]
-    check(app)
+    leaks(app)
     assert dict(app.config) == config
     assert app.extensions["otp_auth"] is state
     assert "find_by_identifier" not in vars(customers)
     assert sign_in(app)
 
 
-def test_plain_answers_tell(make_app: Callable[..., Flask], check: Check) -> None:
-    said = check(make_app(OTP_AUTH_ALWAYS_RETURN_SUCCESS=False))
+def test_plain_answers_tell(make_app: MakeApp) -> None:
+    said = leaks(make_app(OTP_AUTH_ALWAYS_RETURN_SUCCESS=False))
     assert "POST /auth/customer/otp/generate: status: 200 for known, 404 for unknown" in said
 
 
-def test_no_handler_is_called(make_app: Callable[..., Flask], check: Check) -> None:
+def test_no_handler_is_called(make_app: MakeApp) -> None:
     app, heard = make_app(OTP_AUTH_DELIVERY="inline"), []
     for signal in (signals.otp_generated, signals.otp_suppressed):
         signal.connect(lambda sender, **_: heard.append(1), app, weak=False)
-    assert "signal otp_generated is sent within the request" in check(app)
+    assert "signal otp_generated is sent within the request" in leaks(app)
     assert heard == []
 
 
@@ -75,42 +55,38 @@ class TestViewsOfTheAppsOwn:
             ("/query", "GET /query: body: 9 characters for known, 8 for unknown"),
         ],
     )
-    def test_are_asked_in_the_way_that_they_take(
-        self, app: Flask, check: Check, path: str, line: str
-    ) -> None:
+    def test_are_asked_in_the_way_that_they_take(self, app: Flask, path: str, line: str) -> None:
         add_views(app)
-        assert line in check(app, through=[path])
+        assert line in leaks(app, through=[path])
 
-    def test_that_echo_the_identifier_tell_nothing(self, app: Flask, check: Check) -> None:
+    def test_that_echo_the_identifier_tell_nothing(self, app: Flask) -> None:
         add_views(app)
-        assert check(app, through=["/echo"], unknown="somebody@elsewhere.example.com") == ""
+        assert leaks(app, through=["/echo"], unknown="somebody@elsewhere.example.com") == ""
 
-    def test_that_take_their_time_are_found_with_their_place(
-        self, app: Flask, check: Check
-    ) -> None:
+    def test_that_take_their_time_are_found_with_their_place(self, app: Flask) -> None:
         add_views(app)
-        said = check(app, through=["/slow"], tries=40)
+        said = leaks(app, through=["/slow"], tries=40)
         assert "POST /slow: time: " in said
         assert "ms more for known, in ask_the_database (test_assert_enumeration.py:" in said
 
-    def test_that_are_not_there_are_no_proof(self, app: Flask, check: Check) -> None:
+    def test_that_are_not_there_are_no_proof(self, app: Flask) -> None:
         with pytest.raises(ValueError, match="no view at /no-such-page"):
-            check(app, through=["/no-such-page"])
+            leaks(app, through=["/no-such-page"])
 
-    def test_that_need_more_than_an_identifier_are_no_proof(self, app: Flask, check: Check) -> None:
+    def test_that_need_more_than_an_identifier_are_no_proof(self, app: Flask) -> None:
         app.post("/order")(lambda: ("How many?", 400))
         with pytest.raises(ValueError, match="GET /order answers 405 to everybody"):
-            check(app, through=["/order"])
+            leaks(app, through=["/order"])
 
-    def test_of_a_middleware_are_asked_as_well(self, app: Flask, check: Check) -> None:
+    def test_of_a_middleware_are_asked_as_well(self, app: Flask) -> None:
         blog = Flask("blog")
         add_views(blog)
         app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/blog": blog})  # type: ignore[method-assign] # as Flask says
-        assert "GET /blog/exists/" in check(app, through=["/blog/exists/{identifier}"])
+        assert "GET /blog/exists/" in leaks(app, through=["/blog/exists/{identifier}"])
 
-    def test_come_in_a_list(self, app: Flask, check: Check) -> None:
+    def test_come_in_a_list(self, app: Flask) -> None:
         with pytest.raises(TypeError, match="a list of paths"):
-            check(app, through="/login")
+            leaks(app, through="/login")
 
 
 def add_views(app: Flask) -> None:
@@ -165,19 +141,15 @@ class TestWhatCannotBeMeasured:
     """It is said, and nothing passes by it."""
 
     @pytest.mark.parametrize("pair", [(BOB, ADA), (ADA, ADA), (BOB, BOB)])
-    def test_known_is_known_and_unknown_is_not(
-        self, app: Flask, check: Check, pair: tuple[str, str]
-    ) -> None:
+    def test_known_is_known_and_unknown_is_not(self, app: Flask, pair: tuple[str, str]) -> None:
         with pytest.raises(ValueError, match="known= must have an active customer"):
-            check(app, known=pair[0], unknown=pair[1])
+            leaks(app, known=pair[0], unknown=pair[1])
 
-    def test_a_few_tries_would_show_nothing(self, app: Flask, check: Check) -> None:
+    def test_a_few_tries_would_show_nothing(self, app: Flask) -> None:
         with pytest.raises(ValueError, match="20 at least"):
-            check(app, tries=19)
+            leaks(app, tries=19)
 
-    def test_a_gate_that_refuses_everybody(
-        self, make_app: Callable[..., Flask], check: Check, customers: Customers
-    ) -> None:
+    def test_a_gate_that_refuses_everybody(self, make_app: MakeApp, customers: Customers) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", customers)
 
@@ -186,13 +158,13 @@ class TestWhatCannotBeMeasured:
             raise Refused
 
         with pytest.raises(ValueError, match=r"answers 403 to everybody.*before_code"):
-            check(make_app(otp_auth))
+            leaks(make_app(otp_auth))
 
     def test_an_app_that_has_not_mounted_the_routes(
-        self, check: Check, customers: Customers, make_app: Callable[..., Flask]
+        self, customers: Customers, make_app: MakeApp
     ) -> None:
         otp_auth = OTPAuth(register_blueprint=False)
         otp_auth.add_actor_type("customer", customers)
         app = make_app(otp_auth)
         with pytest.raises(ConfigError, match="no route 'generate' whose path is known"):
-            check(app)
+            leaks(app)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from clean_apps import Slotted, shop, with_a_database
+from clean_apps import Slotted, accounts_of, leaks, shop, with_a_database, with_store
 from fakes import ADA, BOB, SECRET, Customers
 from flask import Blueprint, Flask, redirect, request
 from flask import request as flask_request
@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from flask_otp_auth import InvalidIdentifier, OTPAuth, registration_required, signals
 from flask_otp_auth.core import codes
-from flask_otp_auth.testing import Outbox, assert_enumeration_safe
+from flask_otp_auth.testing import Outbox
 from flask_otp_auth.testing.attackers.asking import lock_out
 from flask_otp_auth.testing.attackers.found import Found
 from flask_otp_auth.testing.attackers.guessing import guesser, sprayer
@@ -35,13 +35,6 @@ def play(attacker: Callable[[Box], Found], create: Callable[[], Flask], known: s
     """Let one attacker loose on an app."""
     with boxed(create, "customer", known, None, 0) as box:
         return attacker(box)
-
-
-def with_store(store: Any, **given: Any) -> Flask:
-    app = Flask("shop")
-    app.config.update(TESTING=True, SECRET_KEY=SECRET)
-    OTPAuth(app).add_actor_type("customer", store, **given)
-    return app
 
 
 class TestGuessing:
@@ -75,8 +68,7 @@ class TestRegistering:
     @staticmethod
     def refusing(view: Callable[[], Any], **given: Any) -> Callable[[], Flask]:
         def create() -> Flask:
-            customers = Customers()
-            customers.add(ADA)
+            customers = accounts_of(ADA)
             app = with_store(given.pop("store", customers), **given)
             app.post("/join")(registration_required("customer")(view))
             return app
@@ -107,8 +99,7 @@ class TestRegistering:
         [("/<lang>/join", "POST"), ("/join", "PUT"), ("/join/<int:shop>", "PUT")],
     )
     def test_a_view_is_found_wherever_it_is(self, path: str, method: str) -> None:
-        customers = Customers()
-        customers.add(ADA)
+        customers = accounts_of(ADA)
 
         def overwrite(**_: Any) -> str:
             customers.accounts.insert(0, customers.add(ADA))
@@ -182,8 +173,7 @@ class TestRedirecting:
 
 class TestReplaying:
     def test_needs_a_member_who_gets_codes(self) -> None:
-        customers = Customers()
-        customers.add("+4915123456789")
+        customers = accounts_of("+4915123456789")
 
         def create() -> Flask:
             return with_store(customers, identifier="phone", phone_countries=["AT"])
@@ -266,8 +256,7 @@ class TestScanning:
 
 class TestIdentifiers:
     def test_of_a_form_that_has_no_sibling_are_asked_for(self) -> None:
-        numbers = Customers()
-        numbers.add("12345")
+        numbers = accounts_of("12345")
         with pytest.raises(ValueError, match="pass unknown="):
             play(guesser, lambda: with_store(numbers, identifier=lambda text: text), "12345")
 
@@ -277,22 +266,12 @@ class TestIdentifiers:
                 raise InvalidIdentifier
             return text
 
-        customers = Customers()
-        customers.add(ADA)
+        customers = accounts_of(ADA)
         with pytest.raises(ValueError, match="pass unknown="):
             play(guesser, lambda: with_store(customers, identifier=only_ada))
 
 
 class TestComparing:
-    def check(self, app: Flask, **given: Any) -> str:
-        """Return what the assertion says."""
-        arguments = {"known": ADA, "unknown": BOB, "tries": 20, **given}
-        try:
-            assert_enumeration_safe(app, "customer", **arguments)
-        except AssertionError as error:
-            return str(error)
-        return ""
-
     def slow(self, is_slow: Callable[[str], bool], **given: Any) -> Flask:
         app = shop(**given)
 
@@ -306,11 +285,11 @@ class TestComparing:
 
     def test_the_time_of_a_long_identifier_is_no_leak(self) -> None:
         app = self.slow(lambda who: len(who) > 20)
-        assert self.check(app, unknown="somebody.else@long.example.com", tries=30) == ""
+        assert leaks(app, unknown="somebody.else@long.example.com", tries=30) == ""
 
     def test_a_stranger_who_takes_longer_is_a_leak(self) -> None:
         app = self.slow(lambda who: who == BOB)
-        assert "ms more for unknown, in " in self.check(app, tries=30)
+        assert "ms more for unknown, in " in leaks(app, tries=30)
 
     def test_an_account_that_is_slow_to_say_that_it_is_active_is_a_leak(self) -> None:
         class Slow:
@@ -323,7 +302,7 @@ class TestComparing:
 
         accounts = {ADA: Slow()}
         store = SimpleNamespace(find_by_identifier=accounts.get, find_by_id=lambda actor_id: None)
-        said = self.check(with_store(store))
+        said = leaks(with_store(store))
         assert "more for rows that exist, in is_active (test_odd_apps.py:" in said
 
     @pytest.mark.parametrize("style", ["named", "qmark"])
@@ -349,7 +328,7 @@ class TestComparing:
             asked = flask_request.get_json()["identifier"]
             db.session.execute(text(query), {"email": asked})
 
-        said = self.check(app)
+        said = leaks(app)
         assert line in said
         assert ("look (test_odd_apps.py:" in said) is bool(line)
 
@@ -361,7 +340,7 @@ class TestComparing:
 
         app = self.slow(lambda who: who == ADA)
         monkeypatch.setattr(cProfile.Profile, "enable", refuse)
-        said = self.check(app, tries=30)
+        said = leaks(app, tries=30)
         assert "ms more for known" in said
         assert ", in " not in said
 
@@ -376,7 +355,7 @@ class TestComparing:
             # A round asks 21 times for each of the two, the first time to warm up.
             return f"{'member' if who == ADA else 'guest'}{next(asked) // 42}"
 
-        assert self.check(app, through=["/odd/{identifier}"]) == ""
+        assert leaks(app, through=["/odd/{identifier}"]) == ""
 
     def test_a_form_that_goes_is_told_by_the_page(self) -> None:
         app, shown = shop(), count()
@@ -385,7 +364,7 @@ class TestComparing:
         def once() -> str:
             return '<form><input name="email"></form>' if not next(shown) else "Closed."
 
-        assert self.check(app, through=["/once"]) == ""
+        assert leaks(app, through=["/once"]) == ""
 
     def test_work_that_differs_is_told(self) -> None:
         app = shop()
@@ -396,12 +375,11 @@ class TestComparing:
                 signals.token_revoked.send(app, actor_type="customer", actor_id="1")
             return ""
 
-        said = self.check(app, through=["/tell"])
+        said = leaks(app, through=["/tell"])
         assert "POST /tell: signals: token_revoked for known, none for unknown" in said
 
     def test_look_ups_that_differ_are_told_with_their_place(self) -> None:
-        customers = Customers()
-        customers.add(ADA)
+        customers = accounts_of(ADA)
         app = with_store(customers)
 
         @app.post("/tell")
@@ -410,21 +388,20 @@ class TestComparing:
                 customers.find_by_identifier(ADA)
             return ""
 
-        said = self.check(app, through=["/tell"])
+        said = leaks(app, through=["/tell"])
         assert "finders: find_by_identifier for known, none for unknown, in " in said
 
     def test_the_collector_stays_off_where_it_was(self) -> None:
         gc.disable()
         try:
-            assert self.check(shop()) == ""
+            assert leaks(shop()) == ""
             assert not gc.isenabled()
         finally:
             gc.enable()
 
     def test_a_mount_without_parts_is_found_behind_one_with(self) -> None:
-        customers, otp_auth = Customers(), OTPAuth(register_blueprint=False)
-        customers.add(ADA)
-        otp_auth.add_actor_type("customer", customers)
+        otp_auth = OTPAuth(register_blueprint=False)
+        otp_auth.add_actor_type("customer", accounts_of(ADA))
         app = Flask("shop")
         app.config.update(TESTING=True, SECRET_KEY=SECRET)
         otp_auth.init_app(app)
@@ -432,7 +409,7 @@ class TestComparing:
         by_language.register_blueprint(otp_auth.blueprint, url_prefix="/auth")
         app.register_blueprint(by_language)
         app.register_blueprint(otp_auth.blueprint, url_prefix="/auth")
-        assert self.check(app) == ""
+        assert leaks(app) == ""
 
 
 def test_an_outbox_may_end_before_what_held_its_handlers_back() -> None:

@@ -1,16 +1,15 @@
 """The outbox, which an app's own tests read codes from."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import time_machine
 from cachelib import SimpleCache
-from fakes import ADA, BOB, START, Api, Customers
+from fakes import ADA, BOB, SECRET, START, Api, Customers, MakeApp
 from flask import Flask, current_app
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from time_machine import Traveller
 
 from flask_otp_auth import ConfigError, OTPAuth, SQLiteCache, signals
 from flask_otp_auth.testing import Outbox, reset
@@ -19,7 +18,7 @@ EXPIRY = datetime.fromtimestamp(START.timestamp() + 300, UTC)
 
 
 class TestMessages:
-    def test_a_login_code(self, clock: time_machine.Traveller, app: Flask, api: Api) -> None:
+    def test_a_login_code(self, clock: Traveller, app: Flask, api: Api) -> None:
         with Outbox(app) as outbox:
             challenge = api.generate(ADA).get_json()["challenge"]
         (message,) = outbox.messages
@@ -34,7 +33,7 @@ class TestMessages:
         assert message.context.address == "127.0.0.1"
         assert (message.link, message.subject, message.binds) == (None, None, None)
 
-    def test_a_registration_code(self, clock: time_machine.Traveller, app: Flask, api: Api) -> None:
+    def test_a_registration_code(self, clock: Traveller, app: Flask, api: Api) -> None:
         with Outbox(app) as outbox:
             api.pre_register(BOB)
         (message,) = outbox.messages
@@ -65,14 +64,7 @@ class TestMessages:
             ("registration", "customer", ADA, "already_registered"),
         ]
 
-    def test_the_codes_work(self, app: Flask, api: Api) -> None:
-        with Outbox(app) as outbox:
-            api.generate(ADA)
-            assert api.verify(outbox.last.otp, ADA).status_code == 200
-
-    def test_a_repr_holds_no_code(
-        self, clock: time_machine.Traveller, app: Flask, api: Api
-    ) -> None:
+    def test_a_repr_holds_no_code(self, clock: Traveller, app: Flask, api: Api) -> None:
         with Outbox(app) as outbox:
             challenge = api.generate(ADA).get_json()["challenge"]
         assert outbox.last.otp not in repr(outbox.last)
@@ -125,7 +117,7 @@ class TestContents:
             api.generate(ADA)
         assert len(outbox) == 1
 
-    def test_are_of_its_own_app_only(self, make_app: Callable[..., Flask]) -> None:
+    def test_are_of_its_own_app_only(self, make_app: MakeApp) -> None:
         app, other = make_app(), make_app()
         with Outbox(app) as outbox:
             Api(other.test_client()).generate(ADA)
@@ -179,7 +171,7 @@ class TestTheAppsOwnHandlers:
         assert len(sent) == 1
 
     def test_of_another_app_are_called(
-        self, app: Flask, make_app: Callable[..., Flask], sent: list[str]
+        self, app: Flask, make_app: MakeApp, sent: list[str]
     ) -> None:
         with Outbox(make_app()):
             Api(app.test_client()).generate(ADA)
@@ -196,9 +188,7 @@ class TestTheAppsOwnHandlers:
 
 
 class TestReset:
-    def test_makes_an_app_forget_what_was_asked_and_who_signed_in(
-        self, make_app: Callable[..., Flask]
-    ) -> None:
+    def test_makes_an_app_forget_what_was_asked_and_who_signed_in(self, make_app: MakeApp) -> None:
         app = make_app(OTP_AUTH_IP_GENERATE_LIMITS="1/hour")
         api = Api(app.test_client())
         with Outbox(app) as outbox:
@@ -213,12 +203,12 @@ class TestReset:
             reset(app)
             assert api.verify(new, ADA).status_code == 400
 
-    def test_is_for_storages_in_memory(self, make_app: Callable[..., Flask], tmp_path: Any) -> None:
+    def test_is_for_storages_in_memory(self, make_app: MakeApp, tmp_path: Any) -> None:
         with pytest.raises(ConfigError, match="memory"):
             reset(make_app(OTP_AUTH_STORAGE_URI=f"sqlite:///{tmp_path}/otp.sqlite3"))
 
     def test_is_for_caches_in_memory(
-        self, make_app: Callable[..., Flask], customers: Customers, tmp_path: Any
+        self, make_app: MakeApp, customers: Customers, tmp_path: Any
     ) -> None:
         otp_auth = OTPAuth(cache=SQLiteCache(str(tmp_path / "otp.sqlite3")))
         otp_auth.add_actor_type("customer", customers)
@@ -227,7 +217,7 @@ class TestReset:
 
     @pytest.mark.parametrize("parts", ["cache", "limiter", "sign-ins"])
     def test_reaches_each_part_that_is_kept_apart(
-        self, make_app: Callable[..., Flask], customers: Customers, parts: str
+        self, make_app: MakeApp, customers: Customers, parts: str
     ) -> None:
         limiter = Limiter(get_remote_address, app=Flask("limits"), storage_uri="memory://")
         otp_auth = OTPAuth(
@@ -253,7 +243,7 @@ class TestReset:
 def test_an_outbox_may_be_made_before_its_app_is_initialised(customers: Customers) -> None:
     app = Flask("late")
     outbox = Outbox(app)
-    app.config.update(TESTING=True, SECRET_KEY="a-secret-key-of-more-than-32-bytes-for-tests")
+    app.config.update(TESTING=True, SECRET_KEY=SECRET)
     otp_auth = OTPAuth(app)
     otp_auth.add_actor_type("customer", customers)
     with outbox:

@@ -1,10 +1,10 @@
 """Signing somebody in, in an app's own tests."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes import ADA, BOB, Api, Customer, Customers
+from browsers import JoinableCustomers
+from fakes import ADA, BOB, Api, Customers, MakeApp
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -13,16 +13,8 @@ from flask_otp_auth.core.gates import Asked
 from flask_otp_auth.testing import Outbox, no_limits, sign_in
 
 
-class Joining(Customers):
-    """Customers whom pages could add."""
-
-    def create(self, identifier: str, fields: dict[str, str]) -> Customer:
-        assert fields == {}
-        return self.add(identifier)
-
-
 @pytest.fixture
-def make_shop(make_app: Callable[..., Flask]) -> Callable[..., Flask]:
+def make_shop(make_app: MakeApp) -> MakeApp:
     """Make the shop with a page behind a guard."""
 
     def make(store: Customers, otp_auth: OTPAuth | None = None, **given: Any) -> Flask:
@@ -41,8 +33,13 @@ def make_shop(make_app: Callable[..., Flask]) -> Callable[..., Flask]:
     return make
 
 
-def test_a_member_gets_a_token(make_shop: Callable[..., Flask], customers: Customers) -> None:
-    client = make_shop(customers).test_client()
+@pytest.fixture
+def app(make_shop: MakeApp, customers: Customers) -> Flask:
+    """The shop, whose customers pages could not add."""
+    return make_shop(customers)
+
+
+def test_a_member_gets_a_token(client: FlaskClient) -> None:
     ada = sign_in(client, "customer", " Ada@Example.com ")
     assert (ada.actor_type, ada.identifier) == ("customer", ADA)
     assert ada.headers == {"Authorization": f"Bearer {ada.token}"}
@@ -50,52 +47,39 @@ def test_a_member_gets_a_token(make_shop: Callable[..., Flask], customers: Custo
     assert client.get("/me").status_code == 401
 
 
-def test_a_repr_holds_no_token(make_shop: Callable[..., Flask], customers: Customers) -> None:
-    ada = sign_in(make_shop(customers).test_client(), "customer", ADA)
+def test_a_repr_holds_no_token(client: FlaskClient) -> None:
+    ada = sign_in(client, "customer", ADA)
     assert ada.token not in repr(ada)
 
 
-def test_the_cookie_is_signed_in_as_well_where_a_test_says_so(
-    make_shop: Callable[..., Flask], customers: Customers
-) -> None:
-    client = make_shop(customers).test_client()
+def test_the_cookie_is_signed_in_as_well_where_a_test_says_so(client: FlaskClient) -> None:
     sign_in(client, "customer", ADA, session=True)
     assert client.get("/me").text == ADA
 
 
-def test_with_pages_the_cookie_always_is(
-    make_shop: Callable[..., Flask], customers: Customers
-) -> None:
+def test_with_pages_the_cookie_always_is(make_shop: MakeApp, customers: Customers) -> None:
     client = make_shop(customers, OTP_AUTH_PAGES=True).test_client()
     sign_in(client, "customer", ADA)
     assert client.get("/me").text == ADA
 
 
 @pytest.mark.parametrize("sign_up", ["open", "closed", lambda identifier: False])
-def test_somebody_new_joins_through_the_store(
-    make_shop: Callable[..., Flask], sign_up: Any
-) -> None:
-    store = Joining()
+def test_somebody_new_joins_through_the_store(make_shop: MakeApp, sign_up: Any) -> None:
+    store = JoinableCustomers()
     client = make_shop(store, sign_up=sign_up).test_client()
     bob = sign_in(client, "customer", BOB)
     assert client.get("/me", headers=bob.headers).text == BOB
-    assert [account.email for account in store.accounts] == [BOB]
+    assert ([each.email for each in store.accounts], store.filled_in) == ([BOB], [{}])
     sign_in(client, "customer", BOB)
     assert len(store.accounts) == 1
 
 
-def test_somebody_new_joins_through_a_function(
-    make_shop: Callable[..., Flask], customers: Customers
-) -> None:
-    client = make_shop(customers).test_client()
+def test_somebody_new_joins_through_a_function(client: FlaskClient, customers: Customers) -> None:
     bob = sign_in(client, "customer", BOB, create=customers.add)
     assert client.get("/me", headers=bob.headers).text == BOB
 
 
-def test_nobody_joins_where_a_test_does_not_say_how(
-    make_shop: Callable[..., Flask], customers: Customers
-) -> None:
-    client = make_shop(customers).test_client()
+def test_nobody_joins_where_a_test_does_not_say_how(client: FlaskClient) -> None:
     with pytest.raises(LookupError, match=r"Customers has no create\(\).*pass create="):
         sign_in(client, "customer", BOB)
 
@@ -109,7 +93,7 @@ def test_nobody_joins_where_a_test_does_not_say_how(
     ],
 )
 def test_it_works_with_any_settings(
-    make_shop: Callable[..., Flask], customers: Customers, config: dict[str, Any], tmp_path: Any
+    make_shop: MakeApp, customers: Customers, config: dict[str, Any], tmp_path: Any
 ) -> None:
     config = {
         name: value.format(tmp_path) if isinstance(value, str) else value
@@ -120,7 +104,7 @@ def test_it_works_with_any_settings(
     assert client.get("/me", headers=ada.headers).text == ADA
 
 
-def test_no_limit_counts_it(make_shop: Callable[..., Flask], customers: Customers) -> None:
+def test_no_limit_counts_it(make_shop: MakeApp, customers: Customers) -> None:
     app = make_shop(customers, ip_generate_limits="1/hour", resend_interval=60)
     client = app.test_client()
     for _ in range(3):
@@ -131,9 +115,7 @@ def test_no_limit_counts_it(make_shop: Callable[..., Flask], customers: Customer
         assert Api(client).generate(ADA).status_code == 429
 
 
-def test_it_says_why_no_code_was_sent(
-    make_shop: Callable[..., Flask], customers: Customers
-) -> None:
+def test_it_says_why_no_code_was_sent(make_shop: MakeApp, customers: Customers) -> None:
     app = make_shop(customers, send_limits="1/hour", resend_interval=0)
     api = Api(app.test_client())
     for _ in range(3):
@@ -142,9 +124,7 @@ def test_it_says_why_no_code_was_sent(
         sign_in(app.test_client(), "customer", ADA)
 
 
-def test_it_says_what_a_route_answered(
-    make_shop: Callable[..., Flask], customers: Customers
-) -> None:
+def test_it_says_what_a_route_answered(make_shop: MakeApp, customers: Customers) -> None:
     otp_auth = OTPAuth()
 
     @otp_auth.before_code
@@ -158,7 +138,7 @@ def test_it_says_what_a_route_answered(
 
 class TestNoLimits:
     def test_lets_everybody_ask_again_and_again(
-        self, make_shop: Callable[..., Flask], customers: Customers
+        self, make_shop: MakeApp, customers: Customers
     ) -> None:
         app = make_shop(customers, ip_generate_limits="1/hour", verify_limits="1/day")
         api = Api(app.test_client())
@@ -171,9 +151,7 @@ class TestNoLimits:
         assert api.generate(ADA).status_code == 200
         assert api.generate(ADA).status_code == 429
 
-    def test_keeps_codes_and_sign_ins(
-        self, make_shop: Callable[..., Flask], customers: Customers
-    ) -> None:
+    def test_keeps_codes_and_sign_ins(self, make_shop: MakeApp, customers: Customers) -> None:
         app = make_shop(customers)
         client: FlaskClient = app.test_client()
         before = sign_in(client, "customer", ADA)
@@ -183,7 +161,7 @@ class TestNoLimits:
         assert client.get("/me", headers=within.headers).status_code == 200
 
     def test_holds_the_apps_handlers_back_where_an_outbox_does(
-        self, make_shop: Callable[..., Flask], customers: Customers
+        self, make_shop: MakeApp, customers: Customers
     ) -> None:
         app, sent = make_shop(customers), []
 
@@ -196,7 +174,7 @@ class TestNoLimits:
         assert (len(outbox), sent) == (1, [])
 
     def test_is_for_purposes_and_types_with_limits_of_their_own(
-        self, make_shop: Callable[..., Flask], customers: Customers
+        self, make_shop: MakeApp, customers: Customers
     ) -> None:
         otp_auth = OTPAuth()
         contact = otp_auth.purpose("contact", resend_interval=90)

@@ -1,13 +1,11 @@
 """Limits by address: counted before anything is done, and told."""
 
-from collections.abc import Callable
-
 import pytest
-import time_machine
-from fakes import ADA, BOB, Api, Customers, SignalRecorder, Watched
+from fakes import ADA, BOB, Api, Customers, MakeApp, MakeWatched, Watched
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from time_machine import Traveller
 from werkzeug.test import TestResponse
 
 from flask_otp_auth import OTPAuth
@@ -36,12 +34,12 @@ def limited(answer: TestResponse) -> bool:
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask]) -> Flask:
+def app(make_app: MakeApp) -> Flask:
     """A shop that takes two requests of each kind from an address."""
     return make_app(OTP_AUTH_IP_GENERATE_LIMITS="2/hour", OTP_AUTH_IP_VERIFY_LIMITS="2/hour")
 
 
-def test_requests_for_codes_are_limited(clock: time_machine.Traveller, app: Flask) -> None:
+def test_requests_for_codes_are_limited(clock: Traveller, app: Flask) -> None:
     api = api_from(app)
     assert not limited(api.generate(ADA))
     assert not limited(api.pre_register(BOB))
@@ -52,7 +50,7 @@ def test_requests_for_codes_are_limited(clock: time_machine.Traveller, app: Flas
     assert not limited(api.start(ADA))
 
 
-def test_guesses_are_limited(clock: time_machine.Traveller, app: Flask) -> None:
+def test_guesses_are_limited(clock: Traveller, app: Flask) -> None:
     api = api_from(app)
     assert not limited(api.verify("123456"))
     assert not limited(api.register("123456"))
@@ -85,7 +83,7 @@ def test_a_right_code_does_not_pass_the_limit_and_is_not_used(app: Flask, outbox
     assert api_from(app, "192.0.2.2").verify(outbox.last.otp, ADA).status_code == 200
 
 
-def test_nothing_is_done_over_the_limit(make_watched: Callable[..., Watched]) -> None:
+def test_nothing_is_done_over_the_limit(make_watched: MakeWatched) -> None:
     shop = make_watched(OTP_AUTH_IP_GENERATE_LIMITS="1/hour", OTP_AUTH_IP_VERIFY_LIMITS="1/hour")
     api = api_from(shop.app)
     with Outbox(shop.app) as outbox:
@@ -100,13 +98,6 @@ def test_nothing_is_done_over_the_limit(make_watched: Callable[..., Watched]) ->
     assert shop.limits.calls.count("hit") == 2  # the addresses
 
 
-def test_a_body_that_is_refused_is_not_counted(app: Flask) -> None:
-    api = api_from(app)
-    for _ in range(5):
-        assert not limited(api.post("/otp/generate"))
-    assert not limited(api.generate(ADA))
-
-
 def test_tokens_are_not_limited_by_address(app: Flask, outbox: Outbox) -> None:
     api = api_from(app)
     api.generate(ADA)
@@ -114,7 +105,7 @@ def test_tokens_are_not_limited_by_address(app: Flask, outbox: Outbox) -> None:
     assert {api.refresh(token).status_code for _ in range(5)} == {200}
 
 
-def test_the_answer_tells_how_long_to_wait(clock: time_machine.Traveller, app: Flask) -> None:
+def test_the_answer_tells_how_long_to_wait(clock: Traveller, app: Flask) -> None:
     api = api_from(app)
     api.generate(ADA)
     clock.shift(1000)
@@ -134,14 +125,14 @@ class TestSeveralWindows:
     """A limit may list several, and all of them hold."""
 
     @pytest.fixture
-    def api(self, make_app: Callable[..., Flask]) -> Api:
+    def api(self, make_app: MakeApp) -> Api:
         return api_from(make_app(OTP_AUTH_IP_GENERATE_LIMITS="2/minute;3/hour"))
 
-    def test_the_short_one_holds(self, clock: time_machine.Traveller, api: Api) -> None:
+    def test_the_short_one_holds(self, clock: Traveller, api: Api) -> None:
         assert [limited(api.generate(ADA)) for _ in range(3)] == [False, False, True]
         assert api.generate(ADA).headers["Retry-After"] == "60"
 
-    def test_the_long_one_holds(self, clock: time_machine.Traveller, api: Api) -> None:
+    def test_the_long_one_holds(self, clock: Traveller, api: Api) -> None:
         answers = []
         for _ in range(4):
             answers.append(limited(api.generate(ADA)))
@@ -151,7 +142,7 @@ class TestSeveralWindows:
 
 
 class TestWhatCountsAsOneAddress:
-    """An IPv4 address, or an IPv6 /64."""
+    """An IPv4 address, or an IPv6 /64; ``test_limits`` has each way to write one."""
 
     def shares(self, app: Flask, one: str | None, other: str | None) -> bool:
         for _ in range(2):
@@ -161,10 +152,7 @@ class TestWhatCountsAsOneAddress:
     @pytest.mark.parametrize(
         ("one", "other"),
         [
-            ("192.0.2.1", "192.0.2.1"),
             ("192.0.2.1", "::ffff:192.0.2.1"),
-            ("192.0.2.1:50000", "192.0.2.1:50001"),
-            ("[2001:db8::7]:443", "2001:db8::7"),
             ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"),
             (None, "unix:"),
         ],
@@ -176,7 +164,6 @@ class TestWhatCountsAsOneAddress:
         ("one", "other"),
         [
             ("192.0.2.1", "192.0.2.2"),
-            ("::ffff:192.0.2.1", "::ffff:192.0.2.2"),
             ("2001:db8:1:2::1", "2001:db8:1:3::1"),
             (None, "192.0.2.1"),
         ],
@@ -191,36 +178,6 @@ class TestWhatCountsAsOneAddress:
         assert limited(api_from(app, "2001:db8:1:ffff::1").generate(ADA))
         assert not limited(api_from(app, "2001:db8:2::1").generate(ADA))
 
-    @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
-    def test_what_a_client_says_of_itself_does_not_count(self, app: Flask, header: str) -> None:
-        api = api_from(app, "8.8.8.8")
-        answers = [
-            api.client.post(
-                "/auth/customer/otp/generate",
-                json={"identifier": ADA},
-                headers={header: f"198.51.100.{number}"},
-            )
-            for number in range(3)
-        ]
-        assert limited(answers[-1])
-
-
-def test_the_signal_tells_the_address_in_full(app: Flask, recorder: SignalRecorder) -> None:
-    for last in (1, 2, 3):
-        api_from(app, f"2001:db8::{last}").verify("123456", ADA)
-    assert recorder.of("rate_limited") == [
-        {"endpoint": "otp_auth.verify", "address": "2001:db8::3"}
-    ]
-
-
-def test_a_visit_behind_an_unknown_proxy_is_warned_of(
-    make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
-) -> None:
-    client = make_app().test_client()
-    for _ in range(2):
-        client.post("/auth/customer/otp/generate", headers={"X-Forwarded-For": "198.51.100.7"})
-    assert len([message for message in caplog.messages if "ProxyFix" in message]) == 1
-
 
 def test_no_address_stands_in_the_storage(watched: Watched) -> None:
     api_from(watched.app).generate(ADA)
@@ -231,7 +188,7 @@ def test_no_address_stands_in_the_storage(watched: Watched) -> None:
 
 
 def test_a_limiter_that_the_test_configuration_switches_off_switches_all_limits_off(
-    make_app: Callable[..., Flask], customers: Customers
+    make_app: MakeApp, customers: Customers
 ) -> None:
     limiter = Limiter(get_remote_address, enabled=False)
     otp_auth = OTPAuth(limiter=limiter)

@@ -1,21 +1,36 @@
 """The JSON API: each route's answers and errors, as they stand on the wire."""
 
-import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
 import pytest
-import time_machine
-from fakes import ADA, BOB, SECRET, START, Api, Customers, SignalRecorder, Watched, bearer, wrong
+from fakes import (
+    ADA,
+    BOB,
+    SECRET,
+    START,
+    Api,
+    Customers,
+    MakeApp,
+    MakeWatched,
+    SignalRecorder,
+    Watched,
+    bearer,
+    sign_in,
+    wrong,
+)
 from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 from pems import pem
+from time_machine import Traveller
+from visitors import begin_session
 from werkzeug.routing import UnicodeConverter
 from werkzeug.test import TestResponse
 
-from flask_otp_auth import ConfigError, OTPAuth, current_registration, registration_required
+from flask_otp_auth import ConfigError, OTPAuth
 from flask_otp_auth.testing import Outbox
 from flask_otp_auth.web.api import ROUTES, Route
 
@@ -35,7 +50,11 @@ WITH_TOKEN = (
     ("DELETE", "/auth/sign-ins"),
     ("DELETE", "/auth/sign-ins/1.abc"),
 )
+JSON = "application/json"
 INVALID_OTP = {"type": "invalid_otp", "message": "Invalid OTP"}
+
+
+Call = Callable[..., TestResponse]
 
 
 def call(api: Api, route: str, identifier: object = ADA, **fields: object) -> TestResponse:
@@ -52,17 +71,10 @@ def path_of(route: str) -> str:
     return f"/auth/customer/otp{name}"
 
 
-def sign_in(api: Api, outbox: Outbox) -> str:
-    """Sign Ada in and return her token."""
-    api.generate(ADA)
-    token: str = api.verify(outbox.last.otp, ADA).get_json()["token"]
-    return token
-
-
 @pytest.fixture
-def signed_in(api: Api, outbox: Outbox) -> str:
+def signed_in(app: Flask) -> str:
     """Ada's token."""
-    return sign_in(api, outbox)
+    return sign_in(app)
 
 
 class TestRoutes:
@@ -79,21 +91,6 @@ class TestRoutes:
             content_type="text/plain",
         )
         assert (answer.status_code == 415) is (route.body is not None)
-
-    @pytest.mark.parametrize("route", WITH_BODY)
-    def test_each_field_that_has_no_default_is_needed(self, api: Api, route: str) -> None:
-        (record,) = (record for record in ROUTES if record.endpoint == route)
-        assert record.body is not None
-        needed = {
-            field.name
-            for field in dataclasses.fields(record.body)
-            if field.default is dataclasses.MISSING
-        }
-        assert needed == ({"identifier", "otp"} if route in REDEEMING else {"identifier"})
-
-    def test_each_has_a_name_of_its_own(self) -> None:
-        names = [route.endpoint for route in ROUTES]
-        assert len(set(names)) == len(names) == 15
 
 
 class TestSuccess:
@@ -124,19 +121,19 @@ class TestSuccess:
         assert answer.status_code == 200
         assert answer.get_json()["challenge"] != challenge
 
-    def test_verify(self, api: Api, outbox: Outbox) -> None:
-        challenge = api.generate(ADA).get_json()["challenge"]
-        answer = api.verify(outbox.last.otp, ADA, challenge=challenge)
-        assert (answer.status_code, list(answer.get_json())) == (200, ["token"])
-
-    def test_register(self, api: Api, outbox: Outbox) -> None:
-        challenge = api.pre_register(BOB).get_json()["challenge"]
-        answer = api.register(outbox.last.otp, BOB, challenge=challenge)
-        assert (answer.status_code, list(answer.get_json())) == (200, ["token"])
-
-    def test_authenticate(self, api: Api, outbox: Outbox) -> None:
-        api.generate(ADA)
-        answer = api.authenticate(outbox.last.otp, ADA)
+    @pytest.mark.parametrize(
+        ("ask", "answer_with"),
+        [
+            (Api.generate, Api.verify),
+            (Api.pre_register, Api.register),
+            (Api.generate, Api.authenticate),
+        ],
+        ids=["verify", "register", "authenticate"],
+    )
+    def test_to_a_right_code(self, api: Api, outbox: Outbox, ask: Call, answer_with: Call) -> None:
+        challenge = ask(api).get_json()["challenge"]
+        code = outbox.last
+        answer = answer_with(api, code.otp, code.identifier, challenge=challenge)
         assert (answer.status_code, list(answer.get_json())) == (200, ["token"])
 
     def test_finish_for_a_member(self, api: Api, outbox: Outbox) -> None:
@@ -173,54 +170,23 @@ def typ(answer: TestResponse) -> str:
     return kind
 
 
-def test_a_whole_sign_up_over_http(app: Flask, customers: Customers, outbox: Outbox) -> None:
-    @app.post("/customers")
-    @registration_required("customer")
-    def join() -> dict[str, int]:
-        return {"id": customers.add(current_registration.identifier).id}
-
-    client = app.test_client()
-    api = Api(client)
-    challenge = api.pre_register(BOB).get_json()["challenge"]
-    otp = outbox.last.otp
-    registration = api.register(otp, BOB, challenge=challenge).get_json()["token"]
-    assert client.post("/customers", headers=bearer(registration)).get_json() == {"id": 2}
-    token = api.authenticate(otp, BOB, challenge=challenge).get_json()["token"]
-    assert api.revoke(token).status_code == 200
-
-
-class TestSession:
-    def test_begins_with_a_token_and_ends_once_and_for_all(
-        self, client: FlaskClient, signed_in: str
-    ) -> None:
-        answer = client.post("/auth/session", headers=bearer(signed_in))
-        assert answer.get_json() == {"user": {"actor_type": "customer", "actor_id": "1"}}
-        assert "session=" in answer.headers["Set-Cookie"]
-        for _ in range(2):
-            answer = client.delete("/auth/session")
-            assert (answer.status_code, answer.get_json()) == (200, {"success": True})
-        assert client.post("/auth/token/refresh", headers=bearer(signed_in)).status_code == 401
-
-
 class TestSignIns:
     """What an actor sees of its devices, and ends."""
 
     FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
     @pytest.fixture
-    def phone(self, clock: time_machine.Traveller, app: Flask, api: Api, outbox: Outbox) -> str:
+    def phone(self, clock: Traveller, app: Flask) -> str:
         """The token of Ada's other device, on which she signed in an hour ago."""
-        token = sign_in(api, outbox)
+        token = sign_in(app)
         clock.shift(3600)
         return token
 
     @pytest.fixture
-    def laptop(self, phone: str, app: Flask, outbox: Outbox) -> FlaskClient:
+    def laptop(self, phone: str, app: Flask) -> FlaskClient:
         """A browser that Ada has just signed in with, by its session."""
         client = app.test_client()
-        client.environ_base["HTTP_USER_AGENT"] = self.FIREFOX
-        token = sign_in(Api(client), outbox)
-        assert client.post("/auth/session", headers=bearer(token)).status_code == 200
+        assert begin_session(client, sign_in(app, user_agent=self.FIREFOX)) == 200
         return client
 
     def test_are_listed(self, laptop: FlaskClient, client: FlaskClient, phone: str) -> None:
@@ -250,12 +216,10 @@ class TestSignIns:
             assert (answer.status_code, answer.get_json()["type"]) == (404, "not_found")
 
     def test_of_somebody_else_is_not_found(
-        self, app: Flask, client: FlaskClient, api: Api, outbox: Outbox, customers: Customers,
-        signed_in: str,
-    ) -> None:  # fmt: skip
+        self, app: Flask, client: FlaskClient, customers: Customers, signed_in: str
+    ) -> None:
         customers.add(BOB)
-        api.generate(BOB)
-        token = api.verify(outbox.last.otp, BOB).get_json()["token"]
+        token = sign_in(app, BOB)
         (of_ada,) = client.get("/auth/sign-ins", headers=bearer(signed_in)).get_json()["sign_ins"]
         answer = client.delete(f"/auth/sign-ins/{of_ada['id']}", headers=bearer(token))
         assert answer.status_code == 404
@@ -275,7 +239,7 @@ class TestSignIns:
 
 
 class TestPublicKeys:
-    def test_may_be_kept_by_everybody(self, make_app: Callable[..., Flask]) -> None:
+    def test_may_be_kept_by_everybody(self, make_app: MakeApp) -> None:
         app = make_app(OTP_AUTH_TOKEN_ALGORITHM="EdDSA", OTP_AUTH_TOKEN_KEYS=[pem("EdDSA")])
         answer = app.test_client().get("/auth/.well-known/jwks.json")
         assert answer.status_code == 200
@@ -313,15 +277,6 @@ class TestErrors:
         }
 
     @pytest.mark.parametrize("route", WITH_BODY)
-    def test_a_field_is_missing(self, client: FlaskClient, route: str) -> None:
-        answer = client.post(path_of(route), json={})
-        assert answer.status_code == 400
-        assert answer.get_json() == {
-            "type": "invalid_data",
-            "message": "identifier must be a text.",
-        }
-
-    @pytest.mark.parametrize("route", WITH_BODY)
     @pytest.mark.parametrize("challenge", [7, "c" * 65, "\udcff", ["c"]], ids=ascii)
     def test_a_challenge_is_malformed(self, api: Api, route: str, challenge: object) -> None:
         answer = call(api, route, challenge=challenge)
@@ -350,41 +305,18 @@ class TestErrors:
         answer = client.post("/auth/robot/otp/verify", data="hello")
         assert answer.status_code == 404
 
-    @pytest.mark.parametrize("route", WITH_BODY)
-    def test_the_body_is_not_json(self, client: FlaskClient, route: str) -> None:
-        answer = client.post(path_of(route), data={"identifier": ADA})
-        assert answer.status_code == 415
-        assert answer.get_json() == {
-            "type": "unsupported_media_type",
-            "message": "The body must be application/json.",
-        }
-
-    @pytest.mark.parametrize("route", WITH_BODY)
-    def test_the_body_is_too_large(self, api: Api, route: str) -> None:
-        answer = call(api, route, padding="x" * 4096)
-        assert answer.status_code == 413
-        assert answer.get_json() == {
-            "type": "payload_too_large",
-            "message": "The body is too large.",
-        }
-
-    def test_a_duplicate(self, api: Api, outbox: Outbox, customers: Customers) -> None:
-        api.pre_register(BOB)
-        customers.add(BOB)
-        answer = api.register(outbox.last.otp, BOB)
-        assert answer.status_code == 409
-        assert answer.get_json() == {
-            "type": "duplicate_error",
-            "message": "An account with this identifier already exists.",
-        }
-
     def test_a_duplicate_uses_the_code_up_and_begins_no_grace(
         self, api: Api, outbox: Outbox, customers: Customers
     ) -> None:
         api.pre_register(BOB)
         customers.add(BOB)
         assert api.register(wrong(outbox.last.otp), BOB).get_json() == INVALID_OTP
-        assert api.register(outbox.last.otp, BOB).status_code == 409
+        answer = api.register(outbox.last.otp, BOB)
+        assert answer.status_code == 409
+        assert answer.get_json() == {
+            "type": "duplicate_error",
+            "message": "An account with this identifier already exists.",
+        }
         for answer in (api.register(outbox.last.otp, BOB), api.authenticate(outbox.last.otp, BOB)):
             assert (answer.status_code, answer.get_json()) == (400, INVALID_OTP)
 
@@ -424,15 +356,48 @@ class TestErrors:
 
 @pytest.mark.parametrize("route", WITH_BODY)
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"identifier": 7}', b" " * 4097, b'{"identifier": "a", "a": NaN}']
-)
-def test_a_body_that_is_refused_has_no_effect(watched: Watched, route: str, body: bytes) -> None:
+    ("body", "status", "type_", "message"),
+    [
+        (b"", 400, "invalid_data", "The body is not valid JSON in UTF-8."),
+        (b'{"identifier": "a", "a": NaN}', 400, "invalid_data",
+         "The body is not valid JSON in UTF-8."),
+        (b"[]", 400, "invalid_data", "The body must be a JSON object."),
+        (b"{}", 400, "invalid_data", "identifier must be a text."),
+        (b'{"identifier": 7}', 400, "invalid_data", "identifier must be a text."),
+        (b" " * 4097, 413, "payload_too_large", "The body is too large."),
+        (None, 415, "unsupported_media_type", "The body must be application/json."),
+    ],
+)  # fmt: skip
+def test_a_body_that_is_refused_has_no_effect(
+    watched: Watched, route: str, body: bytes | None, status: int, type_: str, message: str
+) -> None:
     recorder = SignalRecorder(watched.app)
-    client = watched.app.test_client()
-    answer = client.post(path_of(route), data=body, content_type="application/json")
-    assert answer.status_code in (400, 413)
+    content = {"data": "a=b"} if body is None else {"data": body, "content_type": JSON}
+    answer = watched.app.test_client().post(path_of(route), **content)
+    assert (answer.status_code, answer.get_json()) == (status, {"type": type_, "message": message})
     assert (watched.store.calls, watched.limits.calls, watched.customers.calls) == ([], [], [])
     assert recorder.heard == []
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda api: api.generate("echo-echo <b>@"),
+        lambda api: api.verify("echo-echo"),
+        lambda api: api.verify("echo" * 33),
+        lambda api: api.generate(challenge="echo" * 17),
+        lambda api: replace(api, actor_type="echo").generate(),
+        lambda api: api.refresh("echo.echo.echo"),
+        lambda api: api.client.post(path_of("generate"), data="{echo", content_type=JSON),
+    ],
+    ids=["identifier", "code", "long code", "challenge", "actor type", "token", "body"],
+)
+def test_a_refusal_repeats_nothing_that_was_sent(
+    api: Api, send: Callable[[Api], TestResponse]
+) -> None:
+    answer = send(api)
+    assert answer.status_code in (400, 401, 404)
+    assert "echo" not in answer.text + str(answer.headers)
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/json", None])
@@ -481,7 +446,7 @@ class TestOneBodyForEveryBadCode:
         assert self.same(api.verify(outbox.last.otp, ADA), refusal)
 
     def test_expired(
-        self, clock: time_machine.Traveller, api: Api, outbox: Outbox, refusal: TestResponse
+        self, clock: Traveller, api: Api, outbox: Outbox, refusal: TestResponse
     ) -> None:
         api.generate(ADA)
         clock.shift(300)
@@ -534,7 +499,7 @@ def answers_of_every_kind(shop: Watched, outbox: Outbox) -> dict[str, TestRespon
 
 class TestEveryKindOfAnswer:
     @pytest.fixture
-    def every_kind(self, make_watched: Callable[..., Watched]) -> dict[str, TestResponse]:
+    def every_kind(self, make_watched: MakeWatched) -> dict[str, TestResponse]:
         """An answer of each kind, by its name."""
         shop = make_watched(OTP_AUTH_IP_VERIFY_LIMITS="10/hour")
         with Outbox(shop.app) as outbox:
@@ -589,7 +554,7 @@ class TestFaultsOfTheApp:
     """What happens when the app's actor store raises."""
 
     @pytest.fixture
-    def broken(self, make_app: Callable[..., Flask]) -> Api:
+    def broken(self, make_app: MakeApp) -> Api:
         """An app whose actors can't be read, which generate needs to do with plain answers."""
 
         class Broken:
@@ -617,44 +582,6 @@ class TestFaultsOfTheApp:
         answer = broken.generate(ADA)
         assert (answer.status_code, answer.text) == (502, "sorry")
         assert answer.headers.getlist("Cache-Control") == ["no-store"]
-
-
-class TestNoEcho:
-    """Errors never repeat what was sent."""
-
-    @pytest.mark.parametrize("route", WITH_BODY)
-    def test_of_an_identifier(self, api: Api, route: str) -> None:
-        answer = call(api, route, "echo-echo <b>@")
-        assert answer.status_code == 400
-        assert "echo" not in answer.text
-
-    @pytest.mark.parametrize("otp", ["echo-echo", "echo" * 33])
-    def test_of_a_code(self, api: Api, otp: str) -> None:
-        answer = api.verify(otp, ADA)
-        assert answer.status_code == 400
-        assert "echo" not in answer.text
-
-    def test_of_a_challenge(self, api: Api) -> None:
-        answer = api.generate(ADA, challenge="echo" * 17)
-        assert answer.status_code == 400
-        assert "echo" not in answer.text
-
-    def test_of_an_actor_type(self, client: FlaskClient) -> None:
-        answer = Api(client, actor_type="echo").generate()
-        assert answer.status_code == 404
-        assert "echo" not in answer.text
-
-    def test_of_a_token(self, api: Api) -> None:
-        answer = api.refresh("echo.echo.echo")
-        assert answer.status_code == 401
-        assert "echo" not in answer.text + answer.headers["WWW-Authenticate"]
-
-    def test_of_a_body_that_is_no_json(self, client: FlaskClient) -> None:
-        answer = client.post(
-            "/auth/customer/otp/generate", data="{echo", content_type="application/json"
-        )
-        assert answer.status_code == 400
-        assert "echo" not in answer.text
 
 
 class TestBearer:
@@ -713,13 +640,13 @@ class TestMethods:
 class TestMounting:
     """Where the routes are."""
 
-    def test_under_the_prefix_of_the_settings(self, make_app: Callable[..., Flask]) -> None:
+    def test_under_the_prefix_of_the_settings(self, make_app: MakeApp) -> None:
         client = make_app(OTP_AUTH_URL_PREFIX="/api/login").test_client()
         assert Api(client, "/api/login").generate().status_code == 200
         assert Api(client).generate().status_code == 404
 
     @pytest.fixture
-    def bare(self, make_app: Callable[..., Flask], customers: Customers) -> tuple[OTPAuth, Flask]:
+    def bare(self, make_app: MakeApp, customers: Customers) -> tuple[OTPAuth, Flask]:
         """An app that mounts the blueprint by hand."""
         otp_auth = OTPAuth(register_blueprint=False)
         otp_auth.add_actor_type("customer", customers)
@@ -769,7 +696,7 @@ class TestMounting:
         ],
     )
     def test_a_prefix_that_can_not_be_mounted_is_told(
-        self, make_app: Callable[..., Flask], prefix: str, told: str
+        self, make_app: MakeApp, prefix: str, told: str
     ) -> None:
         with pytest.raises(ConfigError, match=f"OTP_AUTH_URL_PREFIX can't be the path.*{told}"):
             make_app(OTP_AUTH_URL_PREFIX=prefix)
@@ -820,21 +747,13 @@ class TestMounting:
             assert "Cache-Control" not in client.get(path).headers
 
 
-class TestTheHostHeader:
+@pytest.mark.parametrize("host", ["shop.example", "evil.example:8080", "a b", ""])
+def test_the_host_header_changes_nothing(api: Api, outbox: Outbox, host: str) -> None:
     """Anybody can set it, so nothing is made of it."""
-
-    @pytest.mark.parametrize("host", ["shop.example", "evil.example:8080", "a b", ""])
-    def test_changes_no_answer(self, client: FlaskClient, host: str) -> None:
-        body = {"identifier": ADA, "otp": "123456"}
-        answer = client.post("/auth/customer/otp/verify", json=body, headers={"Host": host})
-        assert answer.get_json() == INVALID_OTP
-        assert "evil" not in str(answer.headers)
-
-    def test_changes_no_token(self, client: FlaskClient, api: Api, outbox: Outbox) -> None:
-        api.generate(ADA)
-        answer = client.post(
-            "/auth/customer/otp/verify",
-            json={"identifier": ADA, "otp": outbox.last.otp},
-            headers={"Host": "evil.example"},
-        )
-        assert api.refresh(answer.get_json()["token"]).status_code == 200
+    api.generate(ADA)
+    body = {"identifier": ADA, "otp": outbox.last.otp}
+    first, second = (
+        api.client.post(path_of("verify"), json=body, headers={"Host": host}) for _ in range(2)
+    )
+    assert second.get_json() == INVALID_OTP
+    assert api.refresh(first.get_json()["token"]).status_code == 200

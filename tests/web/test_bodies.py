@@ -375,12 +375,6 @@ class TestWhatNobodyThoughtOf:
     """Any body at all is read or refused, never a fault of the server."""
 
     @fuzz
-    @given(body=st.binary(max_size=200))
-    def test_bytes(self, app: Flask, body: bytes) -> None:
-        answer = post(app.test_client(), "/code", body)
-        assert (answer.status_code, answer.get_json()["type"]) == (400, "invalid_data")
-
-    @fuzz
     @given(
         fields=st.fixed_dictionaries(
             {"identifier": st.text() | values, "otp": st.text() | values},

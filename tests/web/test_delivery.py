@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from queue import Queue
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,6 +17,7 @@ from typing import Any, cast
 import pytest
 import time_machine
 from blinker import NamedSignal
+from fakes import ADA, SECRET, START
 from flask import (
     Flask,
     copy_current_request_context,
@@ -42,9 +42,7 @@ from flask_otp_auth.web.delivery import Delivery, Executor, Signaller, run_job
 from flask_otp_auth.web.queue import DeliveryQueue
 
 PATIENCE = 20  # seconds until something that should happen in another thread is missed
-START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CODE = "314159"
-ADA = "ada@example.com"
 CONTEXT = Context("de", START, "Firefox", "Linux", "192.0.2.7")
 
 CODE_SIGNALS = {
@@ -119,19 +117,26 @@ class Shop:
     """An app, its delivery, and handlers that are disconnected when the test is over.
 
     :ivar heard: the name and the arguments of each signal that a handler of the test got.
+    :ivar log: what was logged.
     """
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, log: pytest.LogCaptureFixture) -> None:
         self.app = Flask("shop")
         self.sender = Sender()
         self.queue = HandDrivenQueue()
         self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.log = log
         self._stack = stack
+
+    @property
+    def levels(self) -> list[str]:
+        """The levels of what was logged."""
+        return [record.levelname for record in self.log.records]
 
     def delivery(self, executor: Executor | None = None, **config: Any) -> Delivery:
         """Return the delivery of the app with these settings."""
         settings = {f"OTP_AUTH_{name.upper()}": value for name, value in config.items()}
-        self.app.config.update(settings, SECRET_KEY="a-secret-key-of-more-than-32-bytes-for-tests")
+        self.app.config.update(settings, SECRET_KEY=SECRET)
         loaded = Settings.load(self.app.config)
         delivery = Delivery(
             self.app,
@@ -196,15 +201,10 @@ def suppressed(reason: str = "unknown_actor") -> SendJob:
 
 
 @pytest.fixture
-def shop() -> Iterator[Shop]:
+def shop(caplog: pytest.LogCaptureFixture) -> Iterator[Shop]:
     """A shop."""
     with ExitStack() as stack:
-        yield Shop(stack)
-
-
-def levels(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the levels of what was logged."""
-    return [record.levelname for record in caplog.records]
+        yield Shop(stack, caplog)
 
 
 def explode(sender: Flask, *, identifier: str, otp: str = "", **_: Any) -> None:
@@ -256,15 +256,6 @@ class TestBackground:
         shop.queue.run()
         assert delivery.pending == 0
 
-    def test_a_room_that_is_not_used_is_given_back(self, shop: Shop) -> None:
-        delivery = shop.delivery()
-        for _ in range(3):
-            delivery.reserve()
-        with pytest.raises(Unavailable):
-            delivery.reserve()
-        delivery.release()
-        delivery.reserve()
-
     def test_members_get_their_codes_before_others(self, shop: Shop) -> None:
         shop.hear(signals.otp_generated)
         shop.hear(signals.pre_register_otp_generated)
@@ -314,12 +305,6 @@ class TestInline:
         delivery.release()
         assert delivery.pending == 0
 
-    def test_an_app_under_test_delivers_inline(self, shop: Shop) -> None:
-        shop.app.testing = True
-        shop.hear(signals.otp_generated)
-        shop.delivery(executor=cast(Executor, object())).submit(login())
-        assert len(shop.heard) == 1
-
     def test_handlers_have_no_request_there_either(self, shop: Shop) -> None:
         variable = contextvars.ContextVar("variable", default="")
         seen: list[object] = []
@@ -349,30 +334,24 @@ class TestInline:
         ids=["request", "url_for", "copy", "g", "current_user", "current_actor"],
     )
     def test_a_handler_that_needs_the_request_is_told_of_the_context(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture, inline: bool, use: Callable[[], str]
+        self, shop: Shop, inline: bool, use: Callable[[], str]
     ) -> None:
         shop.on(signals.otp_generated, lambda sender, **_: use())
         with shop.app.test_request_context():
             shop.deliver_inline() if inline else shop.deliver(delivery_retries=())
-        assert "handlers run without the request context" in caplog.text
-        assert "the signal's argument `context`" in caplog.text
+        assert "handlers run without the request context" in shop.log.text
+        assert "the signal's argument `context`" in shop.log.text
 
     @pytest.mark.parametrize(
         "use", [lambda: current_app.mailer, lambda: SimpleNamespace().mailer], ids=["app", "own"]
     )
     def test_one_that_lacks_something_else_is_not(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture, use: Callable[[], object]
+        self, shop: Shop, use: Callable[[], object]
     ) -> None:
         shop.on(signals.otp_generated, lambda sender, **_: use())
         shop.deliver_inline()
-        assert "raised AttributeError" in caplog.text
-        assert "request context" not in caplog.text
-
-    def test_is_tried_once(self, shop: Shop) -> None:
-        failure = shop.hear_failure()
-        shop.on(signals.otp_generated, explode)
-        shop.deliver_inline()
-        assert failure()["attempts"] == 1
+        assert "raised AttributeError" in shop.log.text
+        assert "request context" not in shop.log.text
 
     def test_an_outage_is_the_callers_503(self, shop: Shop) -> None:
         shop.sender.error = Unavailable()
@@ -397,6 +376,9 @@ class TestInline:
         shop.on(signals.otp_generated, leave)
         with pytest.raises(error):
             shop.deliver_inline()
+
+
+AT_ONCE = SimpleNamespace(submit=lambda run, *call: run(*call))
 
 
 async def later(*job: Any) -> None:
@@ -436,7 +418,7 @@ class TestExecutors:
     def test_one_attempt_is_made_as_retries_are_theirs(self, shop: Shop) -> None:
         failure = shop.hear_failure()
         shop.on(signals.otp_generated, explode)
-        shop.delivery(SimpleNamespace(submit=lambda run, *call: run(*call))).submit(login())
+        shop.delivery(AT_ONCE).submit(login())
         assert failure()["attempts"] == 1
 
     def test_what_an_executor_uses_to_end_a_job_is_its_own(self, shop: Shop) -> None:
@@ -445,18 +427,16 @@ class TestExecutors:
 
         shop.on(signals.otp_generated, leave)
         with pytest.raises(SystemExit):
-            shop.delivery(SimpleNamespace(submit=lambda run, *call: run(*call))).submit(login())
+            shop.delivery(AT_ONCE).submit(login())
 
-    def test_one_that_raises_is_a_failed_delivery_and_no_failed_request(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_one_that_raises_is_a_failed_delivery_and_no_failed_request(self, shop: Shop) -> None:
         def submit(function: Any, *arguments: Any) -> None:
             raise RuntimeError("no room")
 
         failure = shop.hear_failure()
         shop.delivery(SimpleNamespace(submit=submit)).submit(login())
         assert str(failure()["error"]) == "no room"
-        assert "the executor raised RuntimeError" in caplog.text
+        assert "the executor raised RuntimeError" in shop.log.text
         assert shop.sender.given_up == ["login"]
 
     def test_the_job_runs_in_the_app_context_that_it_finds(self, shop: Shop) -> None:
@@ -512,7 +492,7 @@ class TestRetries:
         shop.deliver()
         assert len(shop.heard) == 1
 
-    def test_end_when_it_works(self, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    def test_end_when_it_works(self, shop: Shop) -> None:
         calls: list[str] = []
 
         def falter(sender: Flask, otp: str, **_: Any) -> None:
@@ -524,21 +504,17 @@ class TestRetries:
         shop.on(signals.otp_generated, falter)
         shop.deliver()
         assert (len(calls), shop.heard, shop.sender.given_up) == (2, [], [])
-        assert levels(caplog) == ["WARNING"]
-        assert "signal otp-generated, and is called again in 1 s\n" in caplog.text
+        assert shop.levels == ["WARNING"]
+        assert "signal otp-generated, and is called again in 1 s\n" in shop.log.text
 
-    def test_end_with_the_life_of_the_code(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_end_with_the_life_of_the_code(self, shop: Shop) -> None:
         failure = shop.hear_failure()
         shop.on(signals.otp_generated, explode)
         shop.deliver(delivery_retries=(1, 300))
         assert failure()["attempts"] == 2
-        assert levels(caplog) == ["WARNING", "ERROR"]
+        assert shop.levels == ["WARNING", "ERROR"]
 
-    def test_that_come_after_the_life_of_the_code_are_dropped(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_that_come_after_the_life_of_the_code_are_dropped(self, shop: Shop) -> None:
         failure = shop.hear_failure()
         shop.on(signals.otp_generated, explode)
         with time_machine.travel(START, tick=False) as clock:
@@ -547,7 +523,7 @@ class TestRetries:
             shop.queue.run(30)
         assert isinstance(failure()["error"], TimeoutError)
         assert failure()["attempts"] == 1
-        assert "its code expired before it was sent" in caplog.text
+        assert "its code expired before it was sent" in shop.log.text
 
     def test_notices_are_tried_again_as_well(self, shop: Shop) -> None:
         failure = shop.hear_failure()
@@ -557,15 +533,13 @@ class TestRetries:
 
 
 class TestLateJobs:
-    def test_a_job_that_comes_after_the_life_of_its_code_is_dropped(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_job_that_comes_after_the_life_of_its_code_is_dropped(self, shop: Shop) -> None:
         failure = shop.hear_failure()
         shop.deliver(login(expires_at=time.time() - 1))
         assert shop.sender.prepared == shop.sender.given_up == []
         assert isinstance(failure()["error"], TimeoutError)
         assert failure()["attempts"] == 0
-        assert "a login message is dropped" in caplog.text
+        assert "a login message is dropped" in shop.log.text
 
 
 class TestFailures:
@@ -613,17 +587,17 @@ class TestFailures:
         ("error", "level"), [(Unavailable(), "WARNING"), (LookupError(ADA), "ERROR")]
     )
     def test_a_look_up_that_raises_is_a_failed_delivery(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture, error: Exception, level: str
+        self, shop: Shop, error: Exception, level: str
     ) -> None:
         shop.sender.error = error
         failure = shop.hear_failure()
         shop.deliver()
         assert (failure()["error"], failure()["attempts"]) == (error, 1)
         assert shop.sender.given_up == ["login"]
-        assert levels(caplog) == [level]
-        assert f"the look-up of customer raised {type(error).__name__}" in caplog.text
-        assert "in prepare\n" in caplog.text
-        assert ADA not in caplog.text
+        assert shop.levels == [level]
+        assert f"the look-up of customer raised {type(error).__name__}" in shop.log.text
+        assert "in prepare\n" in shop.log.text
+        assert ADA not in shop.log.text
 
     def test_a_notice_that_a_finder_kept_from_being_made_opens_no_window(self, shop: Shop) -> None:
         shop.sender.error = LookupError()
@@ -632,7 +606,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
     def test_what_would_end_a_thread_is_a_failed_delivery_too(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture, error: type[BaseException]
+        self, shop: Shop, error: type[BaseException]
     ) -> None:
         """The thread has other deliveries to make."""
 
@@ -644,28 +618,26 @@ class TestFailures:
         shop.on(signals.delivery_failed, leave)
         shop.deliver()
         assert type(failure()["error"]) is error
-        assert f"leave raised {error.__name__} on signal otp-generated" in caplog.text
-        assert CODE not in caplog.text
+        assert f"leave raised {error.__name__} on signal otp-generated" in shop.log.text
+        assert CODE not in shop.log.text
 
     def test_a_handler_of_failures_that_raises_is_logged_and_goes_no_further(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
+        self, shop: Shop
     ) -> None:
         shop.on(signals.otp_generated, explode)
         shop.on(signals.delivery_failed, explode)
         shop.hear_failure()
         shop.deliver_inline()
         assert len(shop.heard) == 1
-        assert [record.getMessage().splitlines()[0] for record in caplog.records] == [
+        assert [record.getMessage().splitlines()[0] for record in shop.log.records] == [
             "explode raised ConnectionError on signal otp-generated",
             "explode raised ConnectionError on signal delivery-failed",
         ]
-        assert CODE not in caplog.text
+        assert CODE not in shop.log.text
 
 
 class TestAppContexts:
-    def test_one_that_fails_at_its_end_is_a_failed_delivery(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_one_that_fails_at_its_end_is_a_failed_delivery(self, shop: Shop) -> None:
         """The handler may have left its message to a transaction that is committed there."""
 
         @shop.app.teardown_appcontext
@@ -676,12 +648,10 @@ class TestAppContexts:
         shop.on(signals.otp_generated, lambda sender, **_: None)
         shop.deliver()
         assert isinstance(failure()["error"], OSError)
-        assert "the app context raised OSError" in caplog.text
-        assert "went away" not in caplog.messages[0].splitlines()[0]
+        assert "the app context raised OSError" in shop.log.text
+        assert "went away" not in shop.log.messages[0].splitlines()[0]
 
-    def test_one_that_fails_after_the_look_up_does_not_stop_the_delivery(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_one_that_fails_after_the_look_up_does_not_stop_the_delivery(self, shop: Shop) -> None:
         ends = iter([OSError()])
 
         @shop.app.teardown_appcontext
@@ -693,7 +663,7 @@ class TestAppContexts:
         shop.hear(signals.otp_generated)
         shop.deliver()
         assert [name for name, _ in shop.heard] == ["otp-generated"]
-        assert "the app context raised OSError" in caplog.text
+        assert "the app context raised OSError" in shop.log.text
 
     def test_an_outage_at_its_end_is_the_callers_503_inline(self, shop: Shop) -> None:
         @shop.app.teardown_appcontext
@@ -706,12 +676,10 @@ class TestAppContexts:
 
 
 class TestTheLog:
-    def test_says_who_raised_what_and_where_but_not_the_text_of_the_error(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_says_who_raised_what_and_where_but_not_the_text_of_the_error(self, shop: Shop) -> None:
         shop.on(signals.otp_generated, explode)
         shop.deliver_inline()
-        (record,) = caplog.records
+        (record,) = shop.log.records
         assert (record.name, record.levelno) == ("flask_otp_auth", logging.ERROR)
         text = logging.Formatter().format(record)
         assert text.startswith("explode raised ConnectionError on signal otp-generated\n")
@@ -730,7 +698,7 @@ class TestTheLog:
         ],
     )
     def test_names_the_text_in_tests_if_that_holds_no_secret(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture, text: str, shown: bool
+        self, shop: Shop, text: str, shown: bool
     ) -> None:
         def fail(sender: Flask, **_: Any) -> None:
             raise ConnectionError(text)
@@ -738,13 +706,11 @@ class TestTheLog:
         shop.app.testing = True
         shop.on(signals.otp_generated, fail)
         shop.deliver_inline()
-        first = caplog.messages[0].splitlines()[0]
+        first = shop.log.messages[0].splitlines()[0]
         assert first.endswith(f"otp-generated: {text}") is shown
         assert shown or first.endswith("otp-generated")
 
-    def test_names_a_handler_without_a_name_by_its_class(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_names_a_handler_without_a_name_by_its_class(self, shop: Shop) -> None:
         class Mailer:
             def __call__(self, sender: Flask, **_: Any) -> None:
                 raise TimeoutError
@@ -752,45 +718,37 @@ class TestTheLog:
         mailer = Mailer()
         shop.on(signals.otp_generated, mailer)
         shop.deliver_inline()
-        assert "Mailer raised TimeoutError" in caplog.text
+        assert "Mailer raised TimeoutError" in shop.log.text
 
-    def test_tells_what_is_not_sent_where_handlers_run_and_not_to_whom(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_tells_what_is_not_sent_where_handlers_run_and_not_to_whom(self, shop: Shop) -> None:
         """A log handler that takes its time would tell a caller which identifiers exist."""
         delivery = shop.delivery()
         delivery.reserve()
         delivery.submit(suppressed())
-        assert caplog.messages == []
+        assert shop.log.messages == []
         shop.queue.run()
-        assert caplog.messages == ["no login code sent for actor type customer: unknown_actor"]
-        assert levels(caplog) == ["WARNING"]
+        assert shop.log.messages == ["no login code sent for actor type customer: unknown_actor"]
+        assert shop.levels == ["WARNING"]
 
-    def test_names_no_actor_type_for_a_purpose_of_the_apps_own(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_names_no_actor_type_for_a_purpose_of_the_apps_own(self, shop: Shop) -> None:
         shop.deliver(job_of("contact", suppressed="cooldown"))
-        assert caplog.messages == ["no contact code sent: cooldown"]
+        assert shop.log.messages == ["no contact code sent: cooldown"]
 
-    def test_tells_nothing_of_it_without_warn_on_error(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_tells_nothing_of_it_without_warn_on_error(self, shop: Shop) -> None:
         shop.deliver(suppressed(), warn_on_error=False)
         shop.deliver(job_of("contact", suppressed="cooldown"), warn_on_error=False)
-        assert caplog.records == []
+        assert shop.log.records == []
 
-    def test_audits_a_message_once_and_its_failure(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO, "flask_otp_auth.audit")
+    def test_audits_a_message_once_and_its_failure(self, shop: Shop) -> None:
+        shop.log.set_level(logging.INFO, "flask_otp_auth.audit")
         shop.on(signals.otp_generated, explode)
         shop.hear(signals.otp_generated)
         shop.deliver()
-        audited = [r.getMessage() for r in caplog.records if r.name == "flask_otp_auth.audit"]
+        audited = [r.getMessage() for r in shop.log.records if r.name == "flask_otp_auth.audit"]
         assert len(audited) == 2
         assert '"event": "otp_generated"' in audited[0]
         assert '"event": "delivery_failed"' in audited[1]
-        assert CODE not in caplog.text
+        assert CODE not in shop.log.text
 
     def test_names_the_handler_of_a_step_in_full(self, shop: Shop) -> None:
         shop.on(signals.otp_generated, explode)
@@ -833,18 +791,16 @@ class TestMissingHandlers:
     @pytest.mark.parametrize("purpose", CODE_SIGNALS)
     @pytest.mark.parametrize("inline", [True, False])
     def test_a_code_that_nobody_delivers_is_an_error_that_says_what_to_connect(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture, purpose: str, inline: bool
+        self, shop: Shop, purpose: str, inline: bool
     ) -> None:
         job = job_of(purpose)
         shop.deliver_inline(job) if inline else shop.deliver(job)
-        (record,) = caplog.records
+        (record,) = shop.log.records
         assert record.levelno == logging.ERROR
         name = CODE_SIGNALS[purpose].name.replace("-", "_")
         assert f"flask_otp_auth.signals.{name}.connect(handler, app)" in record.getMessage()
 
-    def test_so_is_one_whose_handler_was_held_by_a_weak_reference(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_so_is_one_whose_handler_was_held_by_a_weak_reference(self, shop: Shop) -> None:
         def connect() -> None:
             def mail(sender: Flask, **_: Any) -> None: ...
 
@@ -852,30 +808,20 @@ class TestMissingHandlers:
 
         connect()
         shop.deliver_inline()
-        (message,) = caplog.messages
+        (message,) = shop.log.messages
         assert "by a weak reference" in message
         assert "connect(handler, app, weak=False)" in message
 
-    def test_nobody_need_hear_that_no_code_was_sent(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        shop.deliver(suppressed(), warn_on_error=False)
-        assert caplog.records == []
-
     @pytest.mark.parametrize("others", [0, 1])
-    def test_one_that_is_connected_to_a_proxy_is_told_of(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture, others: int
-    ) -> None:
+    def test_one_that_is_connected_to_a_proxy_is_told_of(self, shop: Shop, others: int) -> None:
         for _ in range(others):
             shop.hear(signals.otp_generated)
         with shop.app.app_context(), signals.otp_generated.connected_to(explode, current_app):
             shop.deliver_inline()
-        assert "explode is connected to the proxy current_app" in caplog.messages[0]
-        assert len(caplog.messages) == 2 - others
+        assert "explode is connected to the proxy current_app" in shop.log.messages[0]
+        assert len(shop.log.messages) == 2 - others
 
-    def test_one_that_is_connected_to_any_sender_is_enough(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_one_that_is_connected_to_any_sender_is_enough(self, shop: Shop) -> None:
         heard: list[str] = []
 
         def handler(sender: Flask, otp: str, **_: Any) -> None:
@@ -883,24 +829,20 @@ class TestMissingHandlers:
 
         with signals.otp_generated.connected_to(handler):
             shop.deliver_inline()
-        assert (heard, caplog.messages) == ([CODE], [])
+        assert (heard, shop.log.messages) == ([CODE], [])
 
-    def test_one_that_is_held_back_is_not_called_nor_missed(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_one_that_is_held_back_is_not_called_nor_missed(self, shop: Shop) -> None:
         delivery = shop.delivery(delivery="inline")
         with signals.otp_generated.connected_to(explode):
             delivery.held_back.append((signals.otp_generated, explode))
             delivery.submit(login())
-        assert caplog.messages == []
+        assert shop.log.messages == []
 
-    def test_a_signal_that_is_muted_is_not_sent(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_signal_that_is_muted_is_not_sent(self, shop: Shop) -> None:
         shop.hear(signals.otp_generated)
         with signals.otp_generated.muted():
             shop.deliver_inline()
-        assert (shop.heard, caplog.messages) == ([], [])
+        assert (shop.heard, shop.log.messages) == ([], [])
 
     def test_another_apps_handlers_hear_nothing(self, shop: Shop) -> None:
         with signals.otp_generated.connected_to(explode, Flask("other")):
@@ -931,19 +873,17 @@ async def never_runs_either(sender: Flask, **_: Any) -> AsyncIterator[None]:
 class TestHandlersThatDontFit:
     @pytest.mark.parametrize("handler", [takes_too_little, takes_what_is_not_sent])
     def test_are_told_what_to_take_and_are_not_called_again(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture, handler: Callable[..., None]
+        self, shop: Shop, handler: Callable[..., None]
     ) -> None:
         failure = shop.hear_failure()
         shop.on(signals.otp_generated, handler)
         shop.deliver()
         assert failure()["attempts"] == 1
-        assert "add **_ for all else" in caplog.text
-        assert "what it needs of actor_type, identifier, purpose, challenge" in caplog.text
-        assert CODE not in caplog.text
+        assert "add **_ for all else" in shop.log.text
+        assert "what it needs of actor_type, identifier, purpose, challenge" in shop.log.text
+        assert CODE not in shop.log.text
 
-    def test_a_type_error_inside_of_a_handler_is_something_else(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_type_error_inside_of_a_handler_is_something_else(self, shop: Shop) -> None:
         def fail(sender: Flask, **_: Any) -> None:
             len(5)
 
@@ -951,35 +891,29 @@ class TestHandlersThatDontFit:
         shop.on(signals.otp_generated, fail)
         shop.deliver()
         assert failure()["attempts"] == 4
-        assert "**_" not in caplog.text
+        assert "**_" not in shop.log.text
 
     @pytest.mark.parametrize("handler", [never_runs, never_runs_either])
-    def test_one_that_never_runs_is_told_of(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture, handler: Callable[..., Any]
-    ) -> None:
+    def test_one_that_never_runs_is_told_of(self, shop: Shop, handler: Callable[..., Any]) -> None:
         shop.on(signals.otp_generated, handler)
         shop.deliver_inline()
-        assert f"{handler.__name__} raised TypeError" in caplog.text
-        assert "a handler with a yield in it never runs" in caplog.text
+        assert f"{handler.__name__} raised TypeError" in shop.log.text
+        assert "a handler with a yield in it never runs" in shop.log.text
 
-    def test_one_whose_signature_is_unknown_gets_no_advice(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_one_whose_signature_is_unknown_gets_no_advice(self, shop: Shop) -> None:
         shop.on(signals.otp_generated, type)
         shop.deliver_inline()
-        assert "type raised TypeError" in caplog.text
-        assert "**_" not in caplog.text
+        assert "type raised TypeError" in shop.log.text
+        assert "**_" not in shop.log.text
 
 
 class TestErrorsOfThisPackage:
-    def test_are_logged_with_their_text_as_that_repeats_no_input(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_are_logged_with_their_text_as_that_repeats_no_input(self, shop: Shop) -> None:
         from flask_otp_auth.core.actors import actor_id
 
         shop.sender.prepare = lambda job: actor_id(object())  # type: ignore[assignment, method-assign, return-value]
         shop.deliver()
-        assert "raised TypeError: an actor must have an id" in caplog.text
+        assert "raised TypeError: an actor must have an id" in shop.log.text
 
 
 class TestAsyncHandlers:
@@ -1049,32 +983,11 @@ class TestWhatNoAnswerWaitsFor:
 class TestSignalsOfTheRequest:
     """What the answer tells anyway is sent before it."""
 
-    @pytest.fixture
-    def send(self, shop: Shop) -> Callable[..., None]:
-        """Sends signals."""
-        return Signaller(shop.app)
-
-    @pytest.mark.parametrize(
-        "signal",
-        [signals.otp_verified, signals.otp_rejected, signals.actor_authenticated,
-         signals.rate_limited, signals.token_revoked],
-        ids=lambda signal: signal.name,
-    )  # fmt: skip
-    def test_are_handled_at_once_with_the_app_as_sender(
-        self, shop: Shop, send: Callable[..., None], signal: NamedSignal
-    ) -> None:
-        heard: list[object] = []
-        shop.on(signal, lambda sender, **said: heard.extend([sender is shop.app, said]))
-        send(signal, actor_type="customer")
-        assert heard == [True, {"actor_type": "customer"}]
-
-    def test_a_handler_that_raises_stops_no_other_and_is_only_logged(
-        self, shop: Shop, send: Callable[..., None], caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_handler_that_raises_stops_no_other_and_is_only_logged(self, shop: Shop) -> None:
         shop.on(signals.otp_rejected, explode)
         shop.hear(signals.otp_rejected)
         shop.hear(signals.delivery_failed)
-        send(signals.otp_rejected, identifier=ADA, purpose="login", reason="wrong")
+        Signaller(shop.app)(signals.otp_rejected, identifier=ADA, purpose="login", reason="wrong")
         assert [name for name, _ in shop.heard] == ["otp-rejected"]
-        assert "explode raised ConnectionError on signal otp-rejected" in caplog.text
-        assert ADA not in caplog.text
+        assert "explode raised ConnectionError on signal otp-rejected" in shop.log.text
+        assert ADA not in shop.log.text

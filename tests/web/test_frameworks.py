@@ -8,7 +8,7 @@ import flask_restx
 import flask_smorest
 import pytest
 from apiflask import APIFlask
-from fakes import ADA, SECRET, Customers, bearer, register, sign_in
+from fakes import ADA, SECRET, Customers, MakeApp, bearer, register, sign_in, wrong
 from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
@@ -18,9 +18,19 @@ from flask_otp_auth import (
     OTPAuth,
     RequestError,
     current_actor,
+    current_confirmation,
+    otp_required,
     registration_required,
     token_required,
 )
+from flask_otp_auth.testing import Outbox
+
+#: A code for this action, as the frameworks' classes take decorators: the innermost first.
+CONFIRMED = (otp_required("transfer", to=lambda actor: actor.email), token_required())
+
+
+def paid() -> dict[str, Any]:
+    return {"paid": current_confirmation.identifier}
 
 
 def restful(app: Flask) -> None:
@@ -43,7 +53,14 @@ def resource_of(framework: Any, app: Flask) -> None:
         def get(self) -> dict[str, str]:
             return {}
 
+    class Transfer(framework.Resource):
+        method_decorators = CONFIRMED
+
+        def post(self) -> dict[str, Any]:
+            return paid()
+
     api = framework.Api(app)
+    api.add_resource(Transfer, "/transfer")
     api.add_resource(Me, "/me")
     api.add_resource(Join, "/join")
 
@@ -65,6 +82,13 @@ def smorest(app: Flask) -> None:
     def join() -> dict[str, str]:
         return {}
 
+    @blueprint.route("/transfer")
+    class Transfer(MethodView):
+        decorators = CONFIRMED
+
+        def post(self) -> dict[str, Any]:
+            return paid()
+
     flask_smorest.Api(app).register_blueprint(blueprint)
 
 
@@ -82,6 +106,9 @@ def apiflask(app: Flask) -> None:
     def join() -> ResponseReturnValue:
         return {}
 
+    confirmed, token = CONFIRMED
+    app.post("/transfer")(token(confirmed(paid)))
+
 
 @pytest.fixture(params=[restful, restx, smorest, apiflask], ids=lambda add: add.__name__)
 def add_views(request: pytest.FixtureRequest) -> Callable[[Flask], None]:
@@ -91,14 +118,13 @@ def add_views(request: pytest.FixtureRequest) -> Callable[[Flask], None]:
 
 
 @pytest.fixture
-def make_framework_app(
-    customers: Customers, add_views: Callable[[Flask], None]
-) -> Callable[..., Flask]:
+def make_framework_app(customers: Customers, add_views: Callable[[Flask], None]) -> MakeApp:
     """Make the shop with the framework's views."""
 
     def make(*, testing: bool = True) -> Flask:
         app = (APIFlask if add_views is apiflask else Flask)("shop")
         app.config.update(SECRET_KEY=SECRET, OTP_AUTH_STORAGE_URI="memory://")
+        app.config["OTP_AUTH_DELIVERY"] = "inline"
         app.testing = testing
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", customers)
@@ -111,7 +137,7 @@ def make_framework_app(
 
 @pytest.mark.parametrize("testing", [True, False])
 def test_a_missing_token_is_401_with_our_body_and_header(
-    make_framework_app: Callable[..., Flask], testing: bool
+    make_framework_app: MakeApp, testing: bool
 ) -> None:
     answer = make_framework_app(testing=testing).test_client().get("/me")
     assert answer.status_code == 401
@@ -120,15 +146,13 @@ def test_a_missing_token_is_401_with_our_body_and_header(
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_a_bad_token_is_401(make_framework_app: Callable[..., Flask]) -> None:
+def test_a_bad_token_is_401(make_framework_app: MakeApp) -> None:
     answer = make_framework_app().test_client().get("/me", headers=bearer("a.b.c"))
     assert (answer.status_code, answer.get_json()["type"]) == (401, "unauthorized")
     assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
-def test_a_second_registration_is_409(
-    make_framework_app: Callable[..., Flask], customers: Customers
-) -> None:
+def test_a_second_registration_is_409(make_framework_app: MakeApp, customers: Customers) -> None:
     app = make_framework_app()
     token = register(app)
     client = app.test_client()
@@ -138,14 +162,32 @@ def test_a_second_registration_is_409(
     assert (answer.status_code, answer.get_json()["type"]) == (409, "duplicate_error")
 
 
-def test_a_valid_token_is_200(make_framework_app: Callable[..., Flask]) -> None:
+def test_a_valid_token_is_200(make_framework_app: MakeApp) -> None:
     app = make_framework_app()
     answer = app.test_client().get("/me", headers=bearer(sign_in(app)))
     assert answer.status_code == 200
     assert answer.get_json() in ({"email": ADA}, {})  # APIFlask's schema here has no fields
 
 
-def test_the_apps_own_handler_wins(make_framework_app: Callable[..., Flask]) -> None:
+@pytest.mark.parametrize("testing", [True, False])
+def test_an_action_asks_for_its_code_and_runs_with_it(
+    make_framework_app: MakeApp, testing: bool
+) -> None:
+    app = make_framework_app(testing=testing)
+    client, headers = app.test_client(), bearer(sign_in(app))
+    with Outbox(app) as outbox:
+        answer = client.post("/transfer", headers=headers)
+    assert (answer.status_code, answer.get_json()["type"]) == (401, "otp_required")
+    assert answer.get_json()["challenge"]
+    error = ['Bearer error="insufficient_user_authentication"']
+    assert answer.headers.getlist("WWW-Authenticate") == error
+    refused = client.post("/transfer", headers={**headers, "OTP": wrong(outbox.last.otp)})
+    assert (refused.status_code, refused.get_json()["type"]) == (400, "invalid_otp")
+    paid = client.post("/transfer", headers={**headers, "OTP": outbox.last.otp})
+    assert paid.get_json() == {"paid": ADA}
+
+
+def test_the_apps_own_handler_wins(make_framework_app: MakeApp) -> None:
     app = make_framework_app()
 
     @app.errorhandler(RequestError)
@@ -190,7 +232,7 @@ def own_api(framework: Any) -> Callable[[Flask], None]:
     ids=["except", "restful", "restx"],
 )
 def test_who_answers_errors_himself_finds_the_code(
-    make_app: Callable[..., Flask], add_view: Callable[[Flask], None]
+    make_app: MakeApp, add_view: Callable[[Flask], None]
 ) -> None:
     app = make_app(TESTING=False, OTP_AUTH_STORAGE_URI="memory://")
     add_view(app)

@@ -7,12 +7,12 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-import time_machine
-from fakes import ADA, BOB, Api, Customers, Watched, bearer, register, sign_in
+from fakes import ADA, BOB, Api, Customers, MakeApp, Watched, bearer, register, sign_in
 from flask import Flask, Response, copy_current_request_context
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView, View
+from time_machine import Traveller
 from visitors import begin_session, status
 from werkzeug.exceptions import HTTPException
 
@@ -63,7 +63,7 @@ def joining() -> dict[str, Any]:
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask], otp_auth: OTPAuth, customers: Customers) -> Flask:
+def app(make_app: MakeApp, otp_auth: OTPAuth, customers: Customers) -> Flask:
     """A shop whose views are guarded in each way."""
     app = make_app(otp_auth)
     for rule, guard, view in (
@@ -129,7 +129,7 @@ class TestTokenRequired:
         Api(client).revoke(token)
         assert status(client, "/any", token) == 401
 
-    def test_the_view_does_not_run_for_who_is_refused(self, make_app: Callable[..., Flask]) -> None:
+    def test_the_view_does_not_run_for_who_is_refused(self, make_app: MakeApp) -> None:
         calls: list[str] = []
         app = make_app()
         app.add_url_rule("/calls", "calls", token_required()(lambda: calls.append("called") or ""))
@@ -150,7 +150,7 @@ class TestMaxAge:
     """``max_age`` asks for a sign-in that is not older (RFC 9470)."""
 
     def test_an_older_one_is_asked_to_sign_in_again(
-        self, clock: time_machine.Traveller, app: Flask, client: FlaskClient
+        self, clock: Traveller, app: Flask, client: FlaskClient
     ) -> None:
         token = sign_in(app)
         clock.shift(29)
@@ -221,7 +221,7 @@ class TestRegistrationRequired:
         assert answer.get_json()["type"] == "duplicate_error"
 
     def test_its_view_can_complete_the_registration(
-        self, make_app: Callable[..., Flask], otp_auth: OTPAuth, customers: Customers
+        self, make_app: MakeApp, otp_auth: OTPAuth, customers: Customers
     ) -> None:
         app = make_app(otp_auth)
 
@@ -251,7 +251,7 @@ class TestWithoutHttp:
     """``identify``, for WebSockets, GraphQL and such."""
 
     def test_a_token_is_enough(
-        self, app: Flask, otp_auth: OTPAuth, customers: Customers, clock: time_machine.Traveller
+        self, app: Flask, otp_auth: OTPAuth, customers: Customers, clock: Traveller
     ) -> None:
         token = sign_in(app)
         with app.app_context():
@@ -270,7 +270,7 @@ class TestKindsOfViews:
     """Functions, ``async def``, class-based views."""
 
     @pytest.fixture
-    def app(self, make_app: Callable[..., Flask], otp_auth: OTPAuth) -> Flask:
+    def app(self, make_app: MakeApp, otp_auth: OTPAuth) -> Flask:
         """A shop with a guarded view of each kind."""
         app = make_app(otp_auth)
         guard = token_required("customer")
@@ -388,9 +388,7 @@ class TestMistakes:
 
 
 @pytest.mark.parametrize("is_open", [False, True])
-def test_an_actor_of_one_request_is_not_there_in_the_next(
-    make_app: Callable[..., Flask], is_open: bool
-) -> None:
+def test_an_actor_of_one_request_is_not_there_in_the_next(make_app: MakeApp, is_open: bool) -> None:
     """Not even in a test that has an app context open, which all its requests share then."""
     app = make_app()
     app.add_url_rule("/me", "me", token_required()(me))
@@ -402,7 +400,7 @@ def test_an_actor_of_one_request_is_not_there_in_the_next(
 
 
 def test_the_actor_is_known_in_a_thread_that_has_the_request(
-    make_app: Callable[..., Flask],
+    make_app: MakeApp,
 ) -> None:
     app = make_app()
 

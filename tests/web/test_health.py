@@ -1,11 +1,10 @@
 """Health: what can be reached, how fast, and nothing that is anybody's secret."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes import ADA, SECRET, Api, Customers, wrong
+from fakes import ADA, SECRET, Api, Customers, MakeApp, wrong
 from flask import Flask
 
 from flask_otp_auth import ConfigError, OTPAuth, health
@@ -46,14 +45,14 @@ def test_an_outage_is_told_and_not_raised(watched: Any, part: str, gone: set[str
     assert health(watched.app)["ok"] is True
 
 
-def test_so_is_a_server_that_was_never_there(make_app: Callable[..., Flask]) -> None:
+def test_so_is_a_server_that_was_never_there(make_app: MakeApp) -> None:
     app = make_app(OTP_AUTH_STORAGE_URI="memory://", OTP_AUTH_SIGN_INS_URI="redis://127.0.0.1:1/0")
     found = health(app)
     assert (found["ok"], found["sign_ins"]) == (False, OUT_OF_REACH)
     assert found["storage"]["reachable"] is True
 
 
-def test_a_breaker_that_is_open_is_told_by_its_actor_type(make_app: Callable[..., Flask]) -> None:
+def test_a_breaker_that_is_open_is_told_by_its_actor_type(make_app: MakeApp) -> None:
     otp_auth, customers = OTPAuth(), Customers()
     for name in ("customer", "user"):
         otp_auth.add_actor_type(name, customers)
@@ -68,7 +67,7 @@ def test_a_breaker_that_is_open_is_told_by_its_actor_type(make_app: Callable[...
     assert found["ok"] is True
 
 
-def test_an_app_without_actor_types_has_no_breakers(make_app: Callable[..., Flask]) -> None:
+def test_an_app_without_actor_types_has_no_breakers(make_app: MakeApp) -> None:
     assert health(make_app(OTPAuth()))["breaker_open"] == {}
 
 
@@ -79,7 +78,7 @@ def test_it_can_be_answered_as_json_and_says_nothing_secret(watched: Any) -> Non
     assert not any(secret in text for secret in (ADA, SECRET, outbox.last.otp, "Fake"))
 
 
-def test_deliveries_that_wait_are_counted(make_app: Callable[..., Flask]) -> None:
+def test_deliveries_that_wait_are_counted(make_app: MakeApp) -> None:
     app = make_app(OTP_AUTH_DELIVERY="background")
     delivery = app.extensions["otp_auth"].delivery
     delivery.reserve()

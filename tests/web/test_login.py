@@ -2,12 +2,23 @@
 
 import gc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import time_machine
-from fakes import ADA, BOB, SECRET, Api, FakeStore, SignalRecorder, bearer, sign_in
+from fakes import (
+    ADA,
+    BOB,
+    SECRET,
+    Api,
+    Customer,
+    Customers,
+    FakeStore,
+    MakeApp,
+    SignalRecorder,
+    bearer,
+    sign_in,
+)
 from flask import Flask, request, session
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
@@ -21,6 +32,7 @@ from flask_login import (
     login_user,
     logout_user,
 )
+from time_machine import Traveller
 from visitors import begin_session, browser_with, cookie_of, status
 
 from flask_otp_auth import ConfigError, OTPAuth, Unauthorized, current_actor, token_required
@@ -30,30 +42,8 @@ from flask_otp_auth.testing import Outbox
 ROOT = "root@example.com"
 
 
-@dataclass(eq=False)
-class Person(UserMixin):
-    """Somebody with an account."""
-
-    id: int
-    email: str
-    active: bool = True
-
-    @property
-    def is_active(self) -> bool:
-        return self.active
-
-
-@dataclass
-class People:
-    """Accounts of one actor type."""
-
-    people: list[Person] = field(default_factory=list)
-
-    def find_by_identifier(self, identifier: str) -> Person | None:
-        return next((person for person in self.people if person.email == identifier), None)
-
-    def find_by_id(self, actor_id: str) -> Person | None:
-        return next((person for person in self.people if str(person.id) == actor_id), None)
+class Person(Customer, UserMixin):
+    """A customer whom Flask-Login knows."""
 
 
 @dataclass
@@ -65,8 +55,8 @@ class Site:
 
     app: Flask
     otp_auth: OTPAuth
-    customers: People
-    staff: People
+    customers: Customers
+    staff: Customers
     outbox: Outbox
     store: FakeStore
     recorder: SignalRecorder
@@ -74,6 +64,12 @@ class Site:
     def browser(self) -> FlaskClient:
         """Return a visitor who has no cookies yet."""
         return self.app.test_client()
+
+    def logged_in(self, email: str) -> FlaskClient:
+        """Return the browser of somebody who has logged in with a password."""
+        browser = self.browser()
+        browser.get(f"/by-password/{email}")
+        return browser
 
     def token(self, email: str = ADA, actor_type: str = "customer") -> str:
         """Return the token of somebody who proved its identity."""
@@ -97,7 +93,7 @@ def both() -> ResponseReturnValue:
 
 def by_password(email: str) -> ResponseReturnValue:
     """Log in as a form with the right password would."""
-    people: People = request.environ["people"]
+    people: Customers = request.environ["people"]
     login_user(
         people.find_by_identifier(email),
         remember="remember" in request.args,
@@ -128,8 +124,8 @@ def site() -> Iterator[Site]:
     """A site where Ada and Bob are customers, and somebody with Ada's id is of the staff."""
     app = Flask("site")
     app.config.update(TESTING=True, SECRET_KEY=SECRET)
-    customers = People([Person(1, ADA), Person(2, BOB)])
-    staff = People([Person(1, ROOT)])
+    customers = Customers([Person(1, ADA), Person(2, BOB)])
+    staff = Customers([Person(1, ROOT)])
     store = FakeStore()
     otp_auth = OTPAuth(app, cache=store)
     otp_auth.add_actor_type("customer", customers)
@@ -184,20 +180,17 @@ class TestTokens:
 
     def test_nor_does_another_user_s_fresh_login_make_it_one(self, site: Site) -> None:
         """Or a thief of tokens would log in as himself to do what needs a fresh login."""
-        token, browser = site.token(), site.browser()
-        browser.get(f"/by-password/{BOB}")
+        token, browser = site.token(), site.logged_in(BOB)
         assert browser.get("/fresh").get_json() == {"customer": BOB}
         assert status(browser, "/fresh", token) == 401
 
     def test_her_own_fresh_login_does(self, site: Site) -> None:
-        browser = site.browser()
-        browser.get(f"/by-password/{ADA}")
+        browser = site.logged_in(ADA)
         assert status(browser, "/fresh", site.token()) == 200
 
     def test_it_goes_before_a_session(self, site: Site) -> None:
         """One request is one person's, whichever guard it meets."""
-        browser = site.browser()
-        browser.get(f"/by-password/{BOB}")
+        browser = site.logged_in(BOB)
         answer = browser.get("/both", headers=bearer(site.token()))
         assert answer.get_json() == {"customer": ADA, "actor": ADA}
         assert status(browser, "/who", "a.b.c") == 401
@@ -214,20 +207,18 @@ class TestPasswords:
     """The app's own ``login_user`` begins a sign-in."""
 
     def test_a_login_lasts_from_request_to_request(self, site: Site) -> None:
-        browser = site.browser()
-        browser.get(f"/by-password/{BOB}")
+        browser = site.logged_in(BOB)
         assert browser.get("/both").get_json() == {"customer": BOB, "actor": BOB}
         assert status(browser, "/fresh") == 200
 
     def test_it_is_told_and_listed(self, site: Site) -> None:
-        site.browser().get(f"/by-password/{BOB}")
+        site.logged_in(BOB)
         (told,) = site.recorder.of("actor_authenticated")
         assert (told["actor_id"], told["method"], told["new_device"]) == ("2", "app", True)
         assert site.sign_ins(2) == 1
 
     def test_the_logout_ends_it_and_every_copy_of_its_cookie(self, site: Site) -> None:
-        browser = site.browser()
-        browser.get(f"/by-password/{BOB}")
+        browser = site.logged_in(BOB)
         thief = browser_with(site.app, cookie_of(browser))
         assert status(thief, "/who") == 200
         assert browser.get("/leave").get_json() == {"gone": True}
@@ -235,23 +226,20 @@ class TestPasswords:
         assert site.sign_ins(2) == 0
 
     def test_it_ends_with_all_of_the_actors_sign_ins(self, site: Site) -> None:
-        browser = site.browser()
-        browser.get(f"/by-password/{BOB}")
+        browser = site.logged_in(BOB)
         with site.app.app_context():
             site.otp_auth.revoke_all("customer", 2)
         assert status(browser, "/who") == 401
 
-    def test_it_ends_with_session_ttl(self, site: Site, clock: time_machine.Traveller) -> None:
-        browser = site.browser()
-        browser.get(f"/by-password/{BOB}")
+    def test_it_ends_with_session_ttl(self, site: Site, clock: Traveller) -> None:
+        browser = site.logged_in(BOB)
         clock.shift(30 * 86_400 - 60)
         assert status(browser, "/who") == 200
         clock.shift(61)
         assert status(browser, "/who") == 401
 
     def test_the_next_login_in_a_browser_ends_the_former(self, site: Site) -> None:
-        browser = site.browser()
-        browser.get(f"/by-password/{BOB}")
+        browser = site.logged_in(BOB)
         thief = browser_with(site.app, cookie_of(browser))
         for email in (BOB, ADA):
             browser.get(f"/by-password/{email}")
@@ -267,14 +255,13 @@ class TestPasswords:
         assert browser.get("/basket").get_json() == {"basket": None}
 
     def test_an_inactive_user_is_not_logged_in_by_force_either(self, site: Site) -> None:
-        site.customers.people[1].active = False
+        site.customers.accounts[1].is_active = False
         browser = site.browser()
         assert status(browser, f"/by-password/{BOB}?force") == 401
         assert status(browser, "/who") == 401
 
     def test_an_outage_leaves_who_was_there_and_not_fresh(self, site: Site) -> None:
-        browser = site.browser()
-        browser.get(f"/by-password/{ADA}")
+        browser = site.logged_in(ADA)
         site.store.reachable = False
         assert status(browser, f"/by-password/{BOB}") == 503
         site.store.reachable = True
@@ -393,8 +380,7 @@ class TestLoginWithToken:
         assert browser.get("/who", headers={"User-Agent": "a thief's"}).status_code == 401
 
     def test_another_user_s_login_ends(self, site: Site) -> None:
-        browser = site.browser()
-        browser.get(f"/by-password/{BOB}")
+        browser = site.logged_in(BOB)
         self.by_code(browser, site.token())
         assert browser.get("/both").get_json() == {"customer": ADA, "actor": ADA}
         assert site.sign_ins(2) == 0
@@ -402,8 +388,7 @@ class TestLoginWithToken:
     @pytest.mark.parametrize("case", ["bad", "staff"])
     def test_a_token_that_is_refused_changes_nothing(self, site: Site, case: str) -> None:
         token = "a.b.c" if case == "bad" else site.token(ROOT, "staff")
-        browser = site.browser()
-        browser.get(f"/by-password/{BOB}")
+        browser = site.logged_in(BOB)
         assert self.by_code(browser, token).status_code == 401
         assert browser.get("/who").get_json() == {"customer": BOB}
 
@@ -411,7 +396,7 @@ class TestLoginWithToken:
         @site.app.get("/twice")
         def twice() -> ResponseReturnValue:
             login_with_token(request.args["token"])
-            login_user(site.customers.people[1])
+            login_user(site.customers.accounts[1])
             return {}
 
         browser = site.browser()
@@ -423,13 +408,11 @@ class TestSettingUp:
     """Which actor type a login manager is for."""
 
     @pytest.fixture
-    def people(self) -> People:
+    def people(self) -> Customers:
         """Ada alone."""
-        return People([Person(1, ADA)])
+        return Customers([Person(1, ADA)])
 
-    def test_a_single_type_needs_no_name(
-        self, make_app: Callable[..., Flask], people: People
-    ) -> None:
+    def test_a_single_type_needs_no_name(self, make_app: MakeApp, people: Customers) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("member", people)
         app = make_app(otp_auth)
@@ -443,7 +426,7 @@ class TestSettingUp:
         [((), None), ((), "customer"), (("customer", "staff"), None), (("customer",), "staff")],
     )
     def test_what_is_not_clear_is_refused(
-        self, people: People, registered: tuple[str, ...], named: str | None
+        self, people: Customers, registered: tuple[str, ...], named: str | None
     ) -> None:
         otp_auth = OTPAuth()
         for name in registered:
@@ -465,13 +448,13 @@ class TestSettingUp:
             login_with_token("a.b.c")
 
     def test_an_app_without_it_keeps_its_logins_and_sessions_apart(
-        self, make_app: Callable[..., Flask], people: People, site: Site
+        self, make_app: MakeApp, people: Customers, site: Site
     ) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", people)
         app = make_app(otp_auth)
         LoginManager(app).user_loader(people.find_by_id)
-        app.add_url_rule("/in", "in", lambda: str(login_user(people.people[0], remember=False)))
+        app.add_url_rule("/in", "in", lambda: str(login_user(people.accounts[0], remember=False)))
         app.add_url_rule("/leave", view_func=leave)
         app.add_url_rule("/me", "me", token_required(session=True)(lambda: current_actor.email))
         client = app.test_client()
@@ -483,5 +466,5 @@ class TestSettingUp:
     def test_a_manager_that_is_set_up_again_signs_in_once(self, site: Site) -> None:
         init_login_manager(site.app.login_manager, site.otp_auth, "customer")
         gc.collect()
-        site.browser().get(f"/by-password/{BOB}")
+        site.logged_in(BOB)
         assert site.sign_ins(2) == 1

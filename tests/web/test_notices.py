@@ -1,9 +1,9 @@
 """What the log says when an app starts, and where it says it."""
 
 import logging
-from collections.abc import Callable
 
 import pytest
+from fakes import MakeApp
 from flask import Flask
 
 from flask_otp_auth import ConfigError, OTPAuth
@@ -35,7 +35,7 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     ],
 )
 def test_settings_that_suit_development_alone_are_noticed_elsewhere(
-    make_app: Callable[..., Flask],
+    make_app: MakeApp,
     caplog: pytest.LogCaptureFixture,
     config: dict[str, object],
     said: list[str],
@@ -45,7 +45,7 @@ def test_settings_that_suit_development_alone_are_noticed_elsewhere(
 
 
 def test_a_setting_that_comes_too_late_is_noticed_once_in_debug(
-    make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = make_app(DEBUG=True, OTP_AUTH_DIGITS=6)
     app.config.update(OTP_AUTH_DIGITS=8, OTP_AUTH_TTL=60, OTHER=1)
@@ -58,7 +58,7 @@ def test_a_setting_that_comes_too_late_is_noticed_once_in_debug(
 
 
 def test_the_apps_handlers_take_what_nothing_else_would(
-    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.root, "handlers", [])
     monkeypatch.setattr(logger, "handlers", [])

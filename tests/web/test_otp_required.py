@@ -5,16 +5,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import flask_restful
-import flask_restx
-import flask_smorest
 import pytest
-from apiflask import APIFlask
-from fakes import ADA, SECRET, Customer, Customers, SignalRecorder, bearer, wrong
+from fakes import ADA, Customer, Customers, MakeApp, SignalRecorder, bearer, wrong
 from flask import Flask, request
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
-from flask.views import MethodView
 from werkzeug.test import TestResponse
 
 from flask_otp_auth import (
@@ -87,7 +82,7 @@ class Bank:
 
 
 @pytest.fixture
-def make_bank(make_app: Callable[..., Flask], customers: Customers) -> Callable[..., Bank]:
+def make_bank(make_app: MakeApp, customers: Customers) -> Callable[..., Bank]:
     """Make the bank with settings of the test's own."""
 
     def make(**config: Any) -> Bank:
@@ -392,75 +387,3 @@ def test_the_apps_own_handler_gives_it_another_shape(bank: Bank, outbox: Outbox)
     answer = bank.post()
     assert (answer.status_code, answer.get_json()) == (401, {"error": "otp_required"})
     assert "insufficient_user_authentication" in answer.headers["WWW-Authenticate"]
-
-
-# -- inside frameworks that stand on Flask ------------------------------------------------
-
-GUARDS = (token_required(), confirmed)
-
-
-def resource_of(framework: Any, app: Flask) -> None:
-    class Transfer(framework.Resource):
-        method_decorators = GUARDS[::-1]
-
-        def post(self) -> dict[str, Any]:
-            return {"paid": current_confirmation.binds}
-
-    framework.Api(app).add_resource(Transfer, "/transfer")
-
-
-def restful(app: Flask) -> None:
-    resource_of(flask_restful, app)
-
-
-def restx(app: Flask) -> None:
-    resource_of(flask_restx, app)
-
-
-def smorest(app: Flask) -> None:
-    app.config.update(API_TITLE="Bank", API_VERSION="1", OPENAPI_VERSION="3.0.2")
-    blueprint = flask_smorest.Blueprint("bank", __name__)
-
-    @blueprint.route("/transfer")
-    class Transfer(MethodView):
-        decorators = GUARDS[::-1]
-
-        def post(self) -> dict[str, Any]:
-            return {"paid": current_confirmation.binds}
-
-    flask_smorest.Api(app).register_blueprint(blueprint)
-
-
-def apiflask(app: Flask) -> None:
-    @app.post("/transfer")
-    @token_required()
-    @confirmed
-    def transfer() -> dict[str, Any]:
-        return {"paid": current_confirmation.binds}
-
-
-@pytest.mark.parametrize("testing", [True, False])
-@pytest.mark.parametrize("add_view", [restful, restx, smorest, apiflask])
-def test_it_works_inside_frameworks(
-    customers: Customers, add_view: Callable[[Flask], None], testing: bool
-) -> None:
-    app = (APIFlask if add_view is apiflask else Flask)("bank")
-    app.config.update(SECRET_KEY=SECRET, OTP_AUTH_STORAGE_URI="memory://")
-    app.config.update(OTP_AUTH_DELIVERY="inline", TESTING=testing)
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    otp_auth.init_app(app)
-    add_view(app)
-    with app.app_context():
-        headers = bearer(otp_auth.sign_in("customer", customers.accounts[0]))
-    client = app.test_client()
-    with Outbox(app) as outbox:
-        answer = client.post("/transfer", json=RENT, headers=headers)
-    assert (answer.status_code, answer.get_json()["type"]) == (401, "otp_required")
-    assert answer.get_json()["challenge"]
-    error = ['Bearer error="insufficient_user_authentication"']
-    assert answer.headers.getlist("WWW-Authenticate") == error
-    headers["OTP"] = outbox.last.otp
-    assert client.post("/transfer", json=GIFT, headers=headers).get_json()["type"] == "invalid_otp"
-    paid = client.post("/transfer", json=RENT, headers=headers)
-    assert paid.get_json() == {"paid": {"amount": "950.00", "to": "DE12"}}

@@ -252,38 +252,32 @@ class TestFaults:
         assert record.getMessage().startswith("shop.mail raised SystemExit in a delivery\n")
         assert code not in caplog.text
 
-    def test_where_no_thread_can_be_started_the_caller_is_told(
+    @pytest.mark.parametrize(
+        ("error", "told"),
+        [
+            (RuntimeError("can't start new thread"), Unavailable),
+            (KeyboardInterrupt(), KeyboardInterrupt),  # a signal handler may raise anywhere
+        ],
+        ids=["no thread", "interrupted"],
+    )
+    def test_a_reservation_that_fails_holds_up_no_later_one(
         self,
         queues: Queues,
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
+        error: BaseException,
+        told: type[BaseException],
     ) -> None:
+        def fail(thread: threading.Thread) -> None:
+            raise error
+
         queue = queues.make(kept=False)
         with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", refuse)
-            with pytest.raises(Unavailable):
+            patch.setattr(threading.Thread, "start", fail)
+            with pytest.raises(told):
                 queue.reserve()
         assert queue.pending == 0
-        assert "no thread can be started" in caplog.text
-        queue.reserve()
-        submit(queue, queues.job(lambda: "done"))
-        queues.ticker.tick()
-        assert queues.results(1) == ["done"]
-        queue.release()
-
-    def test_an_interrupted_reservation_holds_up_no_later_one(
-        self, queues: Queues, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """A signal handler may raise anywhere, a time-out of the server for one."""
-
-        def interrupt(thread: threading.Thread) -> None:
-            raise KeyboardInterrupt
-
-        queue = queues.make(kept=False)
-        with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                queue.reserve()
+        assert ("no thread can be started" in caplog.text) is (told is Unavailable)
         queue.reserve()
         submit(queue, queues.job(lambda: "done"))
         queues.ticker.tick()

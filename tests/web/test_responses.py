@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from fakes import ADA, SECRET, Api, Customers, Watched
+from fakes import ADA, SECRET, Api, Customers, MakeApp, Watched
 from flask import Blueprint, Flask
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
@@ -144,7 +144,7 @@ class TestHandlersOfTheApp:
         assert Api(app.test_client()).verify("123456").get_json() == {"title": "invalid_otp"}
 
     def test_may_be_a_blueprints_that_ours_is_nested_in(
-        self, make_app: Callable[..., Flask], customers: Customers
+        self, make_app: MakeApp, customers: Customers
     ) -> None:
         otp_auth = OTPAuth(register_blueprint=False)
         otp_auth.add_actor_type("customer", customers)
@@ -179,7 +179,7 @@ class TestLimitsOfTheApp:
     """An app's own Flask-Limiter with default limits."""
 
     @pytest.fixture
-    def limited(self, make_app: Callable[..., Flask]) -> Flask:
+    def limited(self, make_app: MakeApp) -> Flask:
         """An app whose limiter is not the one that was passed to us."""
         limiter = Limiter(get_remote_address, default_limits=["2/hour"], storage_uri="memory://")
         app = make_app()

@@ -1,10 +1,8 @@
 """Sessions: a sign-in's claims in Flask's session, for as long as the sign-in lasts."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-import time_machine
 from cachelib import SimpleCache
 from fakes import (
     BOB,
@@ -12,16 +10,19 @@ from fakes import (
     START,
     Api,
     Customers,
+    MakeApp,
     SignalRecorder,
     Watched,
     bearer,
+    claims_of,
     register,
     sign_in,
 )
 from flask import Flask, session
 from flask.testing import FlaskClient
 from flask_session.cachelib import CacheLibSessionInterface
-from visitors import begin_session, browser_with, claims_of, cookie_of, status
+from time_machine import Traveller
+from visitors import begin_session, browser_with, cookie_of, status
 
 from flask_otp_auth import OTPAuth, current_actor, current_claims, token_required
 
@@ -68,7 +69,7 @@ def otp_auth(customers: Customers) -> OTPAuth:
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask], otp_auth: OTPAuth) -> Flask:
+def app(make_app: MakeApp, otp_auth: OTPAuth) -> Flask:
     """The shop with pages."""
     return with_pages(make_app(otp_auth))
 
@@ -112,7 +113,7 @@ class TestBeginning:
         assert client.delete(URL, headers=headers).status_code == 200
 
     def test_keeps_the_claims_of_the_token_in_the_session(
-        self, clock: time_machine.Traveller, client: FlaskClient, token: str
+        self, clock: Traveller, client: FlaskClient, token: str
     ) -> None:
         begin_session(client, token)
         kept = client.get("/session").get_json()
@@ -140,9 +141,7 @@ class TestFixation:
         assert set(client.get("/session").get_json()) == {"otp_auth"}
         assert status(browser_with(client.application, planted)) == 401
 
-    def test_but_what_the_app_names(
-        self, make_app: Callable[..., Flask], otp_auth: OTPAuth
-    ) -> None:
+    def test_but_what_the_app_names(self, make_app: MakeApp, otp_auth: OTPAuth) -> None:
         app = with_pages(make_app(otp_auth, OTP_AUTH_SESSION_KEEP=["basket", "language"]))
         client = app.test_client()
         client.get("/plant")
@@ -190,7 +189,7 @@ class TestFormerSignIns:
         assert status(client, token=token) == 401
 
     def test_one_s_own_ends(
-        self, app: Flask, client: FlaskClient, clock: time_machine.Traveller, token: str
+        self, app: Flask, client: FlaskClient, clock: Traveller, token: str
     ) -> None:
         begin_session(client, token)
         kept = cookie_of(client)
@@ -211,7 +210,7 @@ class TestFormerSignIns:
         assert status(client) == 200
 
     def test_an_outage_in_between_leaves_it_as_it_was(
-        self, clock: time_machine.Traveller, watched: Watched
+        self, clock: Traveller, watched: Watched
     ) -> None:
         app = with_pages(watched.app)
         client = app.test_client()
@@ -264,7 +263,7 @@ class TestGuards:
         assert [status(client, path) for path in ("/any", "/me", "/user")] == [200, 401, 200]
 
     def test_max_age_counts_from_the_sign_in(
-        self, clock: time_machine.Traveller, client: FlaskClient, token: str
+        self, clock: Traveller, client: FlaskClient, token: str
     ) -> None:
         begin_session(client, token)
         clock.shift(29)
@@ -327,7 +326,7 @@ class TestEnd:
 
     def test_it_ends_the_token_and_every_copy_for_good(
         self,
-        clock: time_machine.Traveller,
+        clock: Traveller,
         app: Flask,
         client: FlaskClient,
         token: str,
@@ -351,7 +350,7 @@ class TestEnd:
         assert status(client) == 401
 
     def test_sessions_of_other_sign_ins_stay(
-        self, app: Flask, client: FlaskClient, clock: time_machine.Traveller, token: str
+        self, app: Flask, client: FlaskClient, clock: Traveller, token: str
     ) -> None:
         other = app.test_client()
         begin_session(client, token)
@@ -361,7 +360,7 @@ class TestEnd:
         assert (status(client), status(other)) == (401, 200)
 
     def test_it_ends_with_session_ttl(
-        self, clock: time_machine.Traveller, client: FlaskClient, token: str
+        self, clock: Traveller, client: FlaskClient, token: str
     ) -> None:
         begin_session(client, token)
         clock.move_to(int(START.timestamp()) + 30 * DAY - 0.5)
@@ -373,8 +372,8 @@ class TestEnd:
     @pytest.mark.parametrize(("first", "then"), [(30, 1), (1, 30)])
     def test_a_change_of_session_ttl_shortens_it_and_never_lengthens_it(
         self,
-        clock: time_machine.Traveller,
-        make_app: Callable[..., Flask],
+        clock: Traveller,
+        make_app: MakeApp,
         customers: Customers,
         tmp_path: Any,
         first: int,
@@ -393,7 +392,7 @@ class TestEnd:
         assert status(browser_with(after, kept)) == 401
 
     def test_a_change_of_the_secret_key_carries_it_over(
-        self, make_app: Callable[..., Flask], tmp_path: Any
+        self, make_app: MakeApp, tmp_path: Any
     ) -> None:
         uri = {"OTP_AUTH_STORAGE_URI": f"sqlite:///{tmp_path}/codes.sqlite3"}
         app = with_pages(make_app(**uri))
@@ -407,7 +406,7 @@ class TestEnd:
     @pytest.mark.parametrize(("announced", "expected"), [(True, 401), (False, 200)])
     def test_a_worker_ends_those_of_a_key_that_was_announced_to_it(
         self,
-        make_app: Callable[..., Flask],
+        make_app: MakeApp,
         tmp_path: Any,
         announced: bool,
         expected: int,
@@ -428,7 +427,7 @@ class TestCurrentSignIn:
     """``sign_ins`` says which one the request belongs to, where that is known."""
 
     @pytest.fixture
-    def app(self, make_app: Callable[..., Flask], otp_auth: OTPAuth) -> Flask:
+    def app(self, make_app: MakeApp, otp_auth: OTPAuth) -> Flask:
         """A shop that counts the current sign-ins, in a guarded view and in an open one."""
         app = make_app(otp_auth)
 
@@ -440,7 +439,7 @@ class TestCurrentSignIn:
         return app
 
     def test_by_token_or_by_session(
-        self, app: Flask, client: FlaskClient, clock: time_machine.Traveller
+        self, app: Flask, client: FlaskClient, clock: Traveller
     ) -> None:
         sign_in(app)
         clock.shift(60)
@@ -489,7 +488,7 @@ class TestConfusion:
         assert begin_session(client, token) == 200
 
     def test_an_app_with_the_same_key_has_sessions_of_its_own(
-        self, make_app: Callable[..., Flask], client: FlaskClient, token: str
+        self, make_app: MakeApp, client: FlaskClient, token: str
     ) -> None:
         begin_session(client, token)
         other = with_pages(make_app(OTP_AUTH_TOKEN_ISSUER="another shop"))
@@ -503,7 +502,7 @@ class TestConfusion:
         assert status(browser_with(app, token)) == 401
 
     def test_an_actor_type_that_was_given_up_lets_nobody_in(
-        self, make_app: Callable[..., Flask], app: Flask, client: FlaskClient
+        self, make_app: MakeApp, app: Flask, client: FlaskClient
     ) -> None:
         begin_session(client, sign_in(app, actor_type="user"))
         other = with_pages(make_app())

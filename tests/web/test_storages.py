@@ -1,12 +1,9 @@
 """Where an app's codes, sign-ins and limits are kept."""
 
-from collections.abc import Callable
-
 import pymemcache
 import pytest
 from cachelib import MemcachedCache, SimpleCache
-from fakes import Customers, FakeStore
-from flask import Flask
+from fakes import Customers, FakeStore, MakeApp
 
 from flask_otp_auth import ConfigError, OTPAuth
 
@@ -20,19 +17,17 @@ def on_memcached(customers: Customers) -> OTPAuth:
     return otp_auth
 
 
-def test_a_cache_that_forgets_keeps_no_sign_ins(
-    make_app: Callable[..., Flask], on_memcached: OTPAuth
-) -> None:
+def test_a_cache_that_forgets_keeps_no_sign_ins(make_app: MakeApp, on_memcached: OTPAuth) -> None:
     with pytest.raises(ConfigError, match="OTP_AUTH_SIGN_INS_URI is needed"):
         make_app(on_memcached)
 
 
-def test_sign_ins_may_be_elsewhere(make_app: Callable[..., Flask], on_memcached: OTPAuth) -> None:
+def test_sign_ins_may_be_elsewhere(make_app: MakeApp, on_memcached: OTPAuth) -> None:
     assert make_app(on_memcached, OTP_AUTH_SIGN_INS_URI="memory://")
 
 
 def test_limits_that_can_not_be_where_codes_are_are_told_of(
-    make_app: Callable[..., Flask], customers: Customers, caplog: pytest.LogCaptureFixture
+    make_app: MakeApp, customers: Customers, caplog: pytest.LogCaptureFixture
 ) -> None:
     otp_auth = OTPAuth(cache=FakeStore())
     otp_auth.add_actor_type("customer", customers)
@@ -42,7 +37,7 @@ def test_limits_that_can_not_be_where_codes_are_are_told_of(
 
 @pytest.mark.parametrize("config", [{"TESTING": True}, {"DEBUG": True}, {}])
 def test_a_cache_in_memory_is_no_place_for_several_workers(
-    make_app: Callable[..., Flask],
+    make_app: MakeApp,
     customers: Customers,
     caplog: pytest.LogCaptureFixture,
     config: dict[str, bool],
@@ -54,7 +49,7 @@ def test_a_cache_in_memory_is_no_place_for_several_workers(
     assert ("no other worker's" in caplog.text) is (not config)
 
 
-def test_windows_that_do_not_move_count_twice(make_app: Callable[..., Flask]) -> None:
+def test_windows_that_do_not_move_count_twice(make_app: MakeApp) -> None:
     """On Memcached. Twenty guesses at six digits are within the chance, thirty are not."""
     config = {
         "OTP_AUTH_STORAGE_URI": "memcached://127.0.0.1:1",
