@@ -1,11 +1,22 @@
 """The fixtures that tests share: a shop with customers, its app, its outbox, and a clock."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import time_machine
-from fakes import SECRET, START, Api, Customers, FakeLimits, FakeStore, SignalRecorder, Watched
+from fakes import (
+    SECRET,
+    START,
+    Api,
+    Customers,
+    FakeLimits,
+    FakeStore,
+    MakeApp,
+    MakeWatched,
+    SignalRecorder,
+    Watched,
+)
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_limiter import Limiter
@@ -36,7 +47,7 @@ def customers() -> Customers:
 
 
 @pytest.fixture
-def make_app(customers: Customers) -> Callable[..., Flask]:
+def make_app(customers: Customers) -> MakeApp:
     """Make an app of the shop with settings of the test's own."""
 
     def make(otp_auth: OTPAuth | None = None, **config: Any) -> Flask:
@@ -52,7 +63,7 @@ def make_app(customers: Customers) -> Callable[..., Flask]:
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask]) -> Flask:
+def app(make_app: MakeApp) -> Flask:
     """The shop with default settings, in memory; codes are delivered in the request."""
     return make_app()
 
@@ -90,7 +101,7 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 @pytest.fixture
-def make_watched(customers: Customers) -> Callable[..., Watched]:
+def make_watched(customers: Customers) -> MakeWatched:
     """Make a watched shop with settings of the test's own."""
 
     def make(**config: Any) -> Watched:
@@ -112,6 +123,6 @@ def make_watched(customers: Customers) -> Callable[..., Watched]:
 
 
 @pytest.fixture
-def watched(make_watched: Callable[..., Watched]) -> Watched:
+def watched(make_watched: MakeWatched) -> Watched:
     """The watched shop with default settings."""
     return make_watched()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from engine import NEW, Engine
+from engine import NEW, Engine, MakeEngine
 from fakes import SECRET, FakeLimits, FakeStore
 
 from flask_otp_auth.core.settings import Settings
@@ -35,6 +35,6 @@ def make_engine(store: FakeStore, limits: FakeLimits) -> Callable[..., Engine]:
 
 
 @pytest.fixture
-def engine(make_engine: Callable[..., Engine]) -> Engine:
+def engine(make_engine: MakeEngine) -> Engine:
     """The rules with default settings."""
     return make_engine()

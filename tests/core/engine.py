@@ -1,6 +1,6 @@
 """The rules by themselves, on a store and on limits that can be watched."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from blinker import NamedSignal
 from fakes import FakeLimits, FakeStore
@@ -64,3 +64,6 @@ class Engine:
             return rejected.reason
         used = self.live_codes.use(match, self.settings)
         return match.code.scope.purpose if used else "lost"
+
+
+MakeEngine = Callable[..., Engine]

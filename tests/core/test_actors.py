@@ -10,13 +10,7 @@ from typing import Any
 import pytest
 from flask_login import UserMixin
 
-from flask_otp_auth.core.actors import (
-    ActorRegistry,
-    ActorType,
-    ActorTypeSpec,
-    actor_id,
-    is_active,
-)
+from flask_otp_auth.core.actors import ActorRegistry, ActorType, ActorTypeSpec, actor_id, is_active
 from flask_otp_auth.core.settings import Settings
 from flask_otp_auth.errors import ConfigError, InvalidData, InvalidIdentifier, NotFound
 

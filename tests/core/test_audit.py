@@ -69,9 +69,7 @@ def test_a_line_alone_sends_nothing(
 
 
 def test_it_is_silent_unless_switched_on(
-    audit: Audit,
-    caplog: pytest.LogCaptureFixture,
-    sent: list[tuple[NamedSignal, dict[str, Any]]],
+    audit: Audit, caplog: pytest.LogCaptureFixture, sent: list[tuple[NamedSignal, dict[str, Any]]]
 ) -> None:
     caplog.set_level(logging.WARNING, "flask_otp_auth.audit")
     audit(signals.otp_verified, **ADA)

@@ -1,12 +1,11 @@
 """The breaker: when guesses fail all over an actor type, its new codes are long for a while."""
 
 import logging
-from collections.abc import Callable
 
 import pytest
-import time_machine
-from engine import LOGIN, Engine
+from engine import LOGIN, Engine, MakeEngine
 from fakes import FakeStore
+from time_machine import Traveller
 
 from flask_otp_auth.core.scopes import Scope
 from flask_otp_auth.core.validators import limit
@@ -56,9 +55,7 @@ class TestFailures:
             (logging.ERROR, "OTP_AUTH_GLOBAL_FAILURE_LIMIT of customer is reached")
         ]
 
-    def test_another_process_sees_it_and_says_nothing(
-        self, make_engine: Callable[..., Engine]
-    ) -> None:
+    def test_another_process_sees_it_and_says_nothing(self, make_engine: MakeEngine) -> None:
         here, there = make_engine(), make_engine()
         fail(here, 4)
         assert makes_long_codes(there)
@@ -67,18 +64,14 @@ class TestFailures:
 
 
 class TestStayingOpen:
-    def test_it_stays_open_for_ten_minutes_at_least(
-        self, engine: Engine, clock: time_machine.Traveller
-    ) -> None:
+    def test_it_stays_open_for_ten_minutes_at_least(self, engine: Engine, clock: Traveller) -> None:
         fail(engine, 4)
         clock.shift(599)
         assert makes_long_codes(engine)
         clock.shift(1)
         assert not makes_long_codes(engine)
 
-    def test_failures_keep_it_open_and_say_so_again(
-        self, engine: Engine, clock: time_machine.Traveller
-    ) -> None:
+    def test_failures_keep_it_open_and_say_so_again(self, engine: Engine, clock: Traveller) -> None:
         fail(engine, 4)
         clock.shift(600)
         fail(engine, 1)
@@ -86,7 +79,7 @@ class TestStayingOpen:
         assert len(engine.heard) == 2
 
     def test_failures_keep_it_open_though_another_process_opened_it(
-        self, make_engine: Callable[..., Engine], clock: time_machine.Traveller
+        self, make_engine: MakeEngine, clock: Traveller
     ) -> None:
         here, there = make_engine(), make_engine()
         fail(here, 4)
@@ -98,7 +91,7 @@ class TestStayingOpen:
         assert makes_long_codes(there)
 
     def test_when_the_window_has_moved_on_a_failure_opens_nothing(
-        self, engine: Engine, clock: time_machine.Traveller
+        self, engine: Engine, clock: Traveller
     ) -> None:
         fail(engine, 4)
         clock.shift(3601)
@@ -145,7 +138,7 @@ class TestSends:
         assert not makes_long_codes(engine)
 
     def test_a_flood_is_reported_once_in_ten_minutes(
-        self, engine: Engine, clock: time_machine.Traveller
+        self, engine: Engine, clock: Traveller
     ) -> None:
         for _ in range(3):
             engine.breaker.report_sends("customer")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
-import time_machine
 from fakes import FakeLimits
 from limits.storage import MemoryStorage
 from limits.strategies import (
@@ -14,6 +13,7 @@ from limits.strategies import (
     RateLimiter,
     SlidingWindowCounterRateLimiter,
 )
+from time_machine import Traveller
 
 from flask_otp_auth.core.budgets import Budget, Budgets, address_budgets, longest_window
 from flask_otp_auth.core.crypto import KeyHasher
@@ -47,7 +47,7 @@ class TakesManyLimits(FakeLimits):
     ],
     ids=lambda param: f"{param[0].__name__}-{param[1].__name__}",
 )
-def budgets(request: pytest.FixtureRequest, clock: time_machine.Traveller) -> Budgets:
+def budgets(request: pytest.FixtureRequest, clock: Traveller) -> Budgets:
     """Budgets on each kind of storage and of windows."""
     storage, strategy = request.param
     return Budgets(lambda: strategy(storage()), HASHER)
@@ -78,9 +78,7 @@ class TestTaking:
         assert budgets.take(full, roomy).used_up is False
         assert budgets.take(roomy, budget("1/hour", "full too")).used_up is True
 
-    def test_a_limit_may_have_several_windows(
-        self, budgets: Budgets, clock: time_machine.Traveller
-    ) -> None:
+    def test_a_limit_may_have_several_windows(self, budgets: Budgets, clock: Traveller) -> None:
         both = budget("2/minute;3/hour")
         assert [budgets.take(both).used_up for _ in range(2)] == [False, True]
         assert budgets.take(both).refused is both
@@ -92,9 +90,7 @@ class TestTaking:
         for parts in (("ab", "c"), ("a", "bc"), ("abc",), ("", "abc")):
             assert budgets.take(budget("1/hour", *parts)).refused is None
 
-    def test_how_long_that_takes_can_be_asked(
-        self, budgets: Budgets, clock: time_machine.Traveller
-    ) -> None:
+    def test_how_long_that_takes_can_be_asked(self, budgets: Budgets, clock: Traveller) -> None:
         one = budget("1/minute;9/hour")
         assert budgets.retry_after(one) == 1
         budgets.take(one)

@@ -3,9 +3,9 @@
 import itertools
 
 import pytest
-import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
+from time_machine import Traveller
 
 from flask_otp_auth.core.challenges import MAX_LENGTH, Challenges, check_challenge
 from flask_otp_auth.core.crypto import Keys
@@ -51,9 +51,7 @@ class TestSealing:
         assert challenge.replace("-", "").replace("_", "").isalnum()
         assert "ada" not in challenge
 
-    def test_it_lives_for_fifteen_minutes(
-        self, challenges: Challenges, clock: time_machine.Traveller
-    ) -> None:
+    def test_it_lives_for_fifteen_minutes(self, challenges: Challenges, clock: Traveller) -> None:
         challenge = challenges.new(SCOPE)
         clock.shift(899)
         assert challenges.fitting(challenge, [SCOPE]) == [SCOPE]

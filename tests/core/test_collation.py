@@ -28,6 +28,10 @@ from flask_otp_auth.sqlalchemy import SQLAlchemyActorStore
 ADA, LOOK_ALIKE = "ada@example.com", "ÁDÁ@example.com"
 
 
+Sessions = sessionmaker[Session]
+MakeStore = Callable[..., SQLAlchemyActorStore]
+
+
 class Base(DeclarativeBase):
     """The models of these tests."""
 
@@ -122,13 +126,13 @@ def engine(server: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def sessions(engine: Engine) -> sessionmaker[Session]:
+def sessions(engine: Engine) -> Sessions:
     """Make sessions on the database."""
     return sessionmaker(engine)
 
 
 @pytest.fixture
-def make_store(sessions: sessionmaker[Session]) -> Callable[..., SQLAlchemyActorStore]:
+def make_store(sessions: Sessions) -> MakeStore:
     """Make a store on a table with one row."""
 
     def make(model: type[Any], **row: Any) -> SQLAlchemyActorStore:
@@ -139,9 +143,7 @@ def make_store(sessions: sessionmaker[Session]) -> Callable[..., SQLAlchemyActor
     return make
 
 
-def test_a_look_alike_is_somebody_else(
-    make_store: Callable[..., SQLAlchemyActorStore], sessions: sessionmaker[Session]
-) -> None:
+def test_a_look_alike_is_somebody_else(make_store: MakeStore, sessions: Sessions) -> None:
     store = make_store(ByLetters, id="1", email=LOOK_ALIKE)
     with sessions() as session:
         alike = select(func.count()).where(ByLetters.email == ADA)
@@ -151,9 +153,7 @@ def test_a_look_alike_is_somebody_else(
 
 
 @pytest.mark.parametrize("model", [ByLetters, ByCitext])
-def test_a_phone_number_with_spaces_is_found(
-    make_store: Callable[..., SQLAlchemyActorStore], model: type[Any]
-) -> None:
+def test_a_phone_number_with_spaces_is_found(make_store: MakeStore, model: type[Any]) -> None:
     key = {ByLetters: "1", ByCitext: uuid.UUID(int=1)}[model]
     store = make_store(model, id=key, email="+49 30 1234567")
     assert store.find_by_identifier("+49301234567").id == key
@@ -164,8 +164,8 @@ def test_a_phone_number_with_spaces_is_found(
 @pytest.mark.parametrize("stored", ["Ada@Example.com", ADA])
 @pytest.mark.parametrize("ignore_case", [None, True])
 def test_the_same_address_in_capitals_is_the_same_person(
-    make_store: Callable[..., SQLAlchemyActorStore],
-    sessions: sessionmaker[Session],
+    make_store: MakeStore,
+    sessions: Sessions,
     model: type[Any],
     stored: str,
     ignore_case: bool | None,
@@ -177,7 +177,7 @@ def test_the_same_address_in_capitals_is_the_same_person(
     assert store.count_non_canonical() == (stored != ADA)
 
 
-def test_an_id_is_compared_exactly(make_store: Callable[..., SQLAlchemyActorStore]) -> None:
+def test_an_id_is_compared_exactly(make_store: MakeStore) -> None:
     store = make_store(ByLetters, id="ada", email=ADA)
     assert store.find_by_id("ada").email == ADA
     assert [store.find_by_id(text) for text in ("ADA", "ádá")] == [None, None]
@@ -186,7 +186,7 @@ def test_an_id_is_compared_exactly(make_store: Callable[..., SQLAlchemyActorStor
 @pytest.mark.parametrize(("model", "row"), [(ByNumber, 7), (ByCitext, uuid.UUID(int=7))])
 @pytest.mark.parametrize("wrong", ["ada", "", "07", "7.0", "00000000000000000000000000000007"])
 def test_what_is_no_id_is_nobody_s(
-    make_store: Callable[..., SQLAlchemyActorStore], model: type[Any], row: Any, wrong: str
+    make_store: MakeStore, model: type[Any], row: Any, wrong: str
 ) -> None:
     store = make_store(model, id=row, email=ADA)
     assert store.find_by_id(str(row)).email == ADA
@@ -194,7 +194,7 @@ def test_what_is_no_id_is_nobody_s(
 
 
 def test_a_row_that_is_there_already_is_told_from_one_that_lacks_a_value(
-    make_store: Callable[..., SQLAlchemyActorStore],
+    make_store: MakeStore,
 ) -> None:
     """Whatever the value is, which the database's error repeats."""
     store = make_store(ByName, email="not-null@example.com", name="Ada")
@@ -205,7 +205,7 @@ def test_a_row_that_is_there_already_is_told_from_one_that_lacks_a_value(
 
 
 def test_a_look_up_leaves_no_transaction_open_in_the_server(
-    make_store: Callable[..., SQLAlchemyActorStore], sessions: sessionmaker[Session], engine: Engine
+    make_store: MakeStore, sessions: Sessions, engine: Engine
 ) -> None:
     make_store(ByNumber, id=7, email=ADA)
     scoped = scoped_session(sessions)

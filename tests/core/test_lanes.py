@@ -1,11 +1,9 @@
 """Lanes: one short code in a window, long ones under attack; always a live code or room for one."""
 
-from collections.abc import Callable
-
 import pytest
-import time_machine
-from engine import LOGIN, REGISTRATION, Engine
+from engine import LOGIN, REGISTRATION, Engine, MakeEngine
 from fakes import FakeLimits, FakeStore
+from time_machine import Traveller
 
 from flask_otp_auth.core.lanes import Turn
 from flask_otp_auth.core.scopes import Scope
@@ -25,9 +23,7 @@ def use(engine: Engine, scope: Scope = LOGIN) -> None:
 
 
 class TestTheResendWindow:
-    def test_one_short_code_is_due_in_it(
-        self, engine: Engine, clock: time_machine.Traveller
-    ) -> None:
+    def test_one_short_code_is_due_in_it(self, engine: Engine, clock: Traveller) -> None:
         assert engine.ask() == SHORT
         clock.shift(59)
         assert engine.ask() == "cooldown"
@@ -46,7 +42,7 @@ class TestTheResendWindow:
         assert [engine.ask(scope) for scope in scopes] == [SHORT] * 6
         assert [engine.ask(scope) for scope in scopes] == ["cooldown"] * 6
 
-    def test_it_may_be_switched_off(self, make_engine: Callable[..., Engine]) -> None:
+    def test_it_may_be_switched_off(self, make_engine: MakeEngine) -> None:
         engine = make_engine(resend_interval=0)
         assert [engine.ask() for _ in range(3)] == [SHORT] * 3
 
@@ -55,9 +51,7 @@ class TestTheResendWindow:
         use(engine)
         assert engine.ask() == SHORT
 
-    def test_what_is_left_of_it_can_be_asked(
-        self, engine: Engine, clock: time_machine.Traveller
-    ) -> None:
+    def test_what_is_left_of_it_can_be_asked(self, engine: Engine, clock: Traveller) -> None:
         assert engine.lanes.seconds_until_turn(LOGIN) == 1
         engine.ask()
         assert engine.lanes.seconds_until_turn(LOGIN) == 60
@@ -70,12 +64,12 @@ class TestTheResendWindow:
 
 class TestSendLimits:
     @pytest.fixture
-    def engine(self, make_engine: Callable[..., Engine], clock: time_machine.Traveller) -> Engine:
+    def engine(self, make_engine: MakeEngine, clock: Traveller) -> Engine:
         """Two short codes an hour."""
         return make_engine(send_limits="2/hour", resend_interval=0)
 
     def test_used_up_the_lane_is_attacked_for_their_hour(
-        self, engine: Engine, clock: time_machine.Traveller
+        self, engine: Engine, clock: Traveller
     ) -> None:
         assert [engine.ask() for _ in range(4)] == [SHORT, SHORT, BEGINS, "cooldown"]
         clock.shift(420)
@@ -112,9 +106,7 @@ class TestSendLimits:
         answers.append(engine.ask())
         assert answers == [SHORT, BEGINS]
 
-    def test_the_room_is_kept_for_the_hour(
-        self, engine: Engine, clock: time_machine.Traveller
-    ) -> None:
+    def test_the_room_is_kept_for_the_hour(self, engine: Engine, clock: Traveller) -> None:
         use(engine)
         clock.shift(1800)
         assert [engine.ask() for _ in range(2)] == [SHORT, SHORT]
@@ -124,7 +116,7 @@ class TestSendLimits:
 
 class TestGuessesUsedUp:
     def test_codes_of_every_purpose_are_long_for_the_day(
-        self, engine: Engine, clock: time_machine.Traveller
+        self, engine: Engine, clock: Traveller
     ) -> None:
         assert engine.lanes.mark_attacked_by_guesses(LOGIN, engine.settings)
         for scope in (LOGIN, REGISTRATION, Scope("customer", "door", LOGIN.identifier)):
@@ -141,7 +133,7 @@ class TestGuessesUsedUp:
         assert engine.ask(TRANSFER) == SHORT
 
     def test_it_opens_the_windows_of_long_codes_once(
-        self, make_engine: Callable[..., Engine], clock: time_machine.Traveller
+        self, make_engine: MakeEngine, clock: Traveller
     ) -> None:
         engine = make_engine(send_limits="1/hour", resend_interval=0)
         for scope in (LOGIN, REGISTRATION):
@@ -161,7 +153,7 @@ class TestGuessesUsedUp:
 
 class TestTheStore:
     def test_all_keys_of_one_owner_share_a_tag_and_none_tells_whose_they_are(
-        self, make_engine: Callable[..., Engine], store: FakeStore
+        self, make_engine: MakeEngine, store: FakeStore
     ) -> None:
         engine = make_engine(send_limits="1/hour", resend_interval=30)
         for scope in (LOGIN, REGISTRATION):
@@ -179,7 +171,7 @@ class TestTheStore:
 
     @pytest.mark.parametrize("garbage", ["", "1", "[9e9].forged", "é"])
     def test_garbage_in_place_of_a_mark_counts_as_absent(
-        self, make_engine: Callable[..., Engine], store: FakeStore, garbage: str
+        self, make_engine: MakeEngine, store: FakeStore, garbage: str
     ) -> None:
         engine = make_engine(send_limits="1/hour")
         engine.ask()
@@ -202,7 +194,7 @@ class TestOutages:
         assert engine.ask() == SHORT
 
     def test_nor_for_a_long_one_that_was_not(
-        self, make_engine: Callable[..., Engine], store: FakeStore
+        self, make_engine: MakeEngine, store: FakeStore
     ) -> None:
         engine = make_engine(send_limits="1/hour")
         engine.ask()
@@ -218,7 +210,7 @@ class TestOutages:
         assert engine.ask() == BEGINS
 
     def test_if_the_store_is_away_as_well_it_ends_by_itself(
-        self, engine: Engine, store: FakeStore, limits: FakeLimits, clock: time_machine.Traveller
+        self, engine: Engine, store: FakeStore, limits: FakeLimits, clock: Traveller
     ) -> None:
         store.fails_at = len(store.calls) + 2  # the look and the window, but nothing after
         limits.reachable = False

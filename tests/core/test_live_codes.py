@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import time_machine
-from engine import GRACE, LOGIN, NEW, OLD, REGISTRATION, Engine
+from engine import GRACE, LOGIN, NEW, OLD, REGISTRATION, Engine, MakeEngine
 from fakes import FakeStore
+from time_machine import Traveller
 
 from flask_otp_auth.core import codes
 from flask_otp_auth.core.lanes import Turn
@@ -73,9 +73,7 @@ class TestUsing:
         with pytest.raises(NothingLive, match="unknown"):
             engine.live_codes.match([LOGIN], WRONG, long=False)
 
-    def test_a_grace_leaves_no_room_for_another_code(
-        self, make_engine: Callable[..., Engine]
-    ) -> None:
+    def test_a_grace_leaves_no_room_for_another_code(self, make_engine: MakeEngine) -> None:
         engine = make_engine(send_limits="1/hour", resend_interval=0)
         engine.put(A, GRACE)
         assert engine.redeem(A, GRACE, LOGIN) == "grace"
@@ -119,7 +117,7 @@ class TestTheNewest:
 
 class TestTime:
     def test_a_code_is_good_to_the_instant_of_its_deadline(
-        self, engine: Engine, clock: time_machine.Traveller
+        self, engine: Engine, clock: Traveller
     ) -> None:
         deadline = engine.put(A)
         clock.move_to(deadline - 0.001)
@@ -130,9 +128,7 @@ class TestTime:
         clock.shift(61)
         assert engine.redeem(A) == "unknown"
 
-    def test_the_newest_is_the_one_that_ends_last(
-        self, engine: Engine, clock: time_machine.Traveller
-    ) -> None:
+    def test_the_newest_is_the_one_that_ends_last(self, engine: Engine, clock: Traveller) -> None:
         for code in (A, B, C):
             engine.put(code)
             clock.shift(60)
@@ -241,11 +237,11 @@ class TestRotation:
     """``SECRET_KEY`` changes, the former one is in ``SECRET_KEY_FALLBACKS``."""
 
     @pytest.fixture
-    def old(self, make_engine: Callable[..., Engine]) -> Engine:
+    def old(self, make_engine: MakeEngine) -> Engine:
         return make_engine(OLD)
 
     @pytest.fixture
-    def rotated(self, make_engine: Callable[..., Engine]) -> Engine:
+    def rotated(self, make_engine: MakeEngine) -> Engine:
         return make_engine(OLD, NEW)
 
     def test_codes_under_the_former_key_stay_good_once(self, old: Engine, rotated: Engine) -> None:
@@ -255,7 +251,7 @@ class TestRotation:
         ]  # fmt: skip
 
     def test_codes_under_both_are_one_lane(
-        self, old: Engine, rotated: Engine, clock: time_machine.Traveller
+        self, old: Engine, rotated: Engine, clock: Traveller
     ) -> None:
         for engine, code in ((old, A), (old, B), (rotated, C)):
             engine.put(code)

@@ -1,12 +1,10 @@
 """Purposes of an app's own: what may be registered, and what an app makes of it."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes import ADA, SECRET
-from flask import Flask
+from fakes import ADA, SECRET, MakeApp
 
 from flask_otp_auth import ConfigError, InvalidData, InvalidIdentifier, OTPAuth
 from flask_otp_auth.core.own_purposes import OwnPurposeRegistry, OwnPurposeSpec
@@ -144,7 +142,7 @@ class TestFactories:
         assert registry.get("late") is registry.get("late")
 
     def test_all_faults_are_in_one_error_when_the_app_starts(
-        self, make_app: Callable[..., Flask], customers: Any
+        self, make_app: MakeApp, customers: Any
     ) -> None:
         otp_auth = OTPAuth()
         otp_auth.add_actor_type("customer", customers, ttl=60, resend_interval=50)
@@ -158,7 +156,7 @@ class TestFactories:
             "purpose transfer",
         ]
 
-    def test_a_fault_of_the_app_is_told_once(self, make_app: Callable[..., Flask]) -> None:
+    def test_a_fault_of_the_app_is_told_once(self, make_app: MakeApp) -> None:
         otp_auth = OTPAuth()
         otp_auth.purpose("contact")
         with pytest.raises(ConfigError) as caught:

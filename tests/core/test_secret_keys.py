@@ -6,12 +6,7 @@ from typing import Any
 import pytest
 from fakes import SECRET
 
-from flask_otp_auth.core.secret_keys import (
-    MIN_SECRET_BYTES,
-    secret_faults,
-    secrets_of,
-    weak_secret,
-)
+from flask_otp_auth.core.secret_keys import MIN_SECRET_BYTES, secret_faults, secrets_of, weak_secret
 
 MODES = pytest.mark.parametrize("mode", ["DEBUG", "TESTING", "ENV"])
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from fakes import ADA, BOB, SECRET, START
+from time_machine import Traveller
 
 from flask_otp_auth.core.crypto import Keys
 from flask_otp_auth.core.scopes import Scope
@@ -43,7 +43,7 @@ def fault(*lines: object, **config: Any) -> str:
 
 
 class TestALine:
-    def test_says_who_from_when_and_until_when(self, clock: time_machine.Traveller) -> None:
+    def test_says_who_from_when_and_until_when(self, clock: Traveller) -> None:
         line, code = new(7)
         words = str(line).split(" ")
         assert words[:4] == ["customer", ADA, "2026-01-02T03:04:05Z", "2026-01-09T03:04:05Z"]
@@ -100,7 +100,7 @@ class TestACode:
             scope = Scope(changed.actor_type, "login", changed.identifier)
             assert not fits(changed, code, scope)
 
-    def test_is_good_from_its_beginning_to_its_end(self, clock: time_machine.Traveller) -> None:
+    def test_is_good_from_its_beginning_to_its_end(self, clock: Traveller) -> None:
         line, code = new(7)
         for moment, is_good in (
             (line.begin - timedelta(seconds=1), False),
@@ -152,19 +152,15 @@ class TestTheSetting:
         ],
         ids=lambda change: next(iter(change)),
     )
-    def test_refuses_one_that_was_changed(
-        self, clock: time_machine.Traveller, change: dict[str, Any]
-    ) -> None:
+    def test_refuses_one_that_was_changed(self, clock: Traveller, change: dict[str, Any]) -> None:
         assert "number 1 was changed" in fault(replace(new()[0], **change))
 
-    def test_refuses_one_for_more_than_ninety_days(self, clock: time_machine.Traveller) -> None:
+    def test_refuses_one_for_more_than_ninety_days(self, clock: Traveller) -> None:
         assert len(load(new(90)[0])) == 1
         for days in (91, 0, -1):
             assert "must be good for 90 days at most" in fault(new(days)[0])
 
-    def test_refuses_one_that_ends_more_than_ninety_days_ahead(
-        self, clock: time_machine.Traveller
-    ) -> None:
+    def test_refuses_one_that_ends_more_than_ninety_days_ahead(self, clock: Traveller) -> None:
         """But a clock may be five minutes ahead of another one."""
         clock.shift(300)
         line, _ = new(90)
@@ -173,7 +169,7 @@ class TestTheSetting:
         clock.shift(-2)
         assert "must end in 90 days at the latest" in fault(line)
 
-    def test_takes_one_that_has_ended(self, clock: time_machine.Traveller) -> None:
+    def test_takes_one_that_has_ended(self, clock: Traveller) -> None:
         """A deployment must not stop on its own one morning."""
         line, _ = new(7)
         clock.shift(8 * 86_400)

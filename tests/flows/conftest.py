@@ -4,16 +4,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import time_machine
-from routes import Shop
+from fakes import MakeWatched
+from routes import MakeShop, Shop
+from time_machine import Traveller
 
 from flask_otp_auth.testing import Outbox
 
 
 @pytest.fixture
-def make_shop(
-    make_watched: Callable[..., Any], clock: time_machine.Traveller
-) -> Iterator[Callable[..., Shop]]:
+def make_shop(make_watched: MakeWatched, clock: Traveller) -> Iterator[Callable[..., Shop]]:
     """Make a watched shop with settings of the test's own."""
     outboxes: list[Outbox] = []
 
@@ -34,6 +33,6 @@ def config() -> dict[str, Any]:
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., Shop], config: dict[str, Any]) -> Shop:
+def shop(make_shop: MakeShop, config: dict[str, Any]) -> Shop:
     """The watched shop with the test's settings."""
     return make_shop(**config)

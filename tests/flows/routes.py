@@ -1,11 +1,12 @@
 """The shop of the flows' tests, and the ways to ask for a code and to answer with it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-import time_machine
 from fakes import ADA, BOB, Api, Customers, FakeLimits, FakeStore, SignalRecorder
 from flask import Flask
+from time_machine import Traveller
 from werkzeug.test import TestResponse
 
 from flask_otp_auth import OTPAuth
@@ -22,7 +23,7 @@ class Shop:
     limits: FakeLimits
     customers: Customers
     outbox: Outbox
-    clock: time_machine.Traveller
+    clock: Traveller
 
     def __post_init__(self) -> None:
         self.api = Api(self.app.test_client())
@@ -37,6 +38,9 @@ class Shop:
         """Forget what was asked until now."""
         for each in (self.store, self.limits, self.customers):
             each.calls.clear()
+
+
+MakeShop = Callable[..., Shop]
 
 
 @dataclass(frozen=True)

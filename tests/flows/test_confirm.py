@@ -3,24 +3,17 @@
 import json
 import logging
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import time_machine
-from fakes import ADA, BOB, Api, SignalRecorder, Watched, wrong
+from fakes import ADA, BOB, Api, MakeWatched, SignalRecorder, Watched, wrong
 from flask import Flask
 from routes import configured
+from time_machine import Traveller
 
-from flask_otp_auth import (
-    InvalidIdentifier,
-    InvalidOTP,
-    Proof,
-    RateLimited,
-    Refused,
-    Unavailable,
-)
+from flask_otp_auth import InvalidIdentifier, InvalidOTP, Proof, RateLimited, Refused, Unavailable
 from flask_otp_auth.core.gates import Asked
 from flask_otp_auth.testing import Outbox
 from flask_otp_auth.web.purposes import Purpose
@@ -31,7 +24,7 @@ DAY = 86_400
 
 
 @pytest.fixture
-def watched(make_watched: Callable[..., Watched], config: dict[str, Any]) -> Watched:
+def watched(make_watched: MakeWatched, config: dict[str, Any]) -> Watched:
     """The watched shop with the test's settings."""
     return make_watched(**config)
 
@@ -60,7 +53,7 @@ def is_good(purpose: Purpose, otp: str, identifier: str = ADA, **bound: Any) -> 
 
 class TestSending:
     def test_tells_the_app_what_to_say_to_whom(
-        self, transfer: Purpose, recorder: SignalRecorder, clock: time_machine.Traveller
+        self, transfer: Purpose, recorder: SignalRecorder, clock: Traveller
     ) -> None:
         issued = transfer.send(" Ada@Example.com", subject="7", binds={"to": "Zoë", "cents": 95})
         assert (issued.expires_in, issued.resend_after) == (300, 60)
@@ -99,7 +92,7 @@ class TestSending:
 
 class TestVerifying:
     def test_returns_what_was_proved_and_when(
-        self, transfer: Purpose, outbox: Outbox, clock: time_machine.Traveller
+        self, transfer: Purpose, outbox: Outbox, clock: Traveller
     ) -> None:
         transfer.send(ADA, subject="7", binds=RENT)
         proof = transfer.verify("ADA@example.com", outbox.last.otp, subject="7", binds=RENT)
@@ -276,7 +269,7 @@ class TestLongLives:
         )
 
     def test_the_code_its_message_and_its_challenge_last_a_day(
-        self, invitation: Purpose, outbox: Outbox, clock: time_machine.Traveller
+        self, invitation: Purpose, outbox: Outbox, clock: Traveller
     ) -> None:
         for number, digits in ((1, 6), (2, 20)):
             issued = invitation.send(ADA, subject=str(number))
@@ -297,16 +290,14 @@ class TestLongLives:
             transfer.send(ADA, binds={"amount": number})
         assert [len(message.otp) for message in outbox.messages] == [6, 6, 20]
 
-    def test_and_no_longer(
-        self, invitation: Purpose, outbox: Outbox, clock: time_machine.Traveller
-    ) -> None:
+    def test_and_no_longer(self, invitation: Purpose, outbox: Outbox, clock: Traveller) -> None:
         invitation.send(ADA)
         clock.shift(DAY)
         assert not is_good(invitation, outbox.last.otp)
 
     @configured(send_limits="1/hour")
     def test_long_codes_of_others_live_for_ten_minutes(
-        self, transfer: Purpose, outbox: Outbox, clock: time_machine.Traveller
+        self, transfer: Purpose, outbox: Outbox, clock: Traveller
     ) -> None:
         for binds in (RENT, GIFT):
             transfer.send(ADA, binds=binds)
@@ -359,7 +350,7 @@ class TestSuppressing:
 @configured(always_return_success=False, phone_countries=["FR"])
 class TestPlainAnswers:
     def test_tell_that_no_code_is_due_yet(
-        self, transfer: Purpose, outbox: Outbox, clock: time_machine.Traveller
+        self, transfer: Purpose, outbox: Outbox, clock: Traveller
     ) -> None:
         transfer.send(ADA)
         clock.shift(20)

@@ -1,7 +1,6 @@
 """Failures on the app's part, and garbage in its storage: nothing is used up, nobody is let in."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jwt
 import pytest
@@ -12,12 +11,15 @@ from werkzeug.test import TestResponse
 signing_in = pytest.mark.parametrize("route", [LOGIN, DOOR_IN], ids=lambda route: route.name)
 
 
+Break = Callable[..., None]
+
+
 class Broken(Exception):
     """What an app's own code raises."""
 
 
 @pytest.fixture
-def breakable(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def breakable(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Break:
     """Let a method of the app's raise, until it is called without ``broken``."""
 
     def break_(target: object, name: str, *, broken: bool = True) -> None:
@@ -36,7 +38,7 @@ def breakable(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]
 class TestTheApp:
     @all_routes
     def test_a_finder_that_raises_uses_up_no_code(
-        self, shop: Shop, breakable: Callable[..., None], route: Route
+        self, shop: Shop, breakable: Break, route: Route
     ) -> None:
         route.ask(shop)
         shop.recorder.heard.clear()
@@ -47,9 +49,7 @@ class TestTheApp:
         assert route.is_good(shop, shop.otp)
 
     @signing_in
-    def test_neither_does_a_claims_loader(
-        self, shop: Shop, breakable: Callable[..., None], route: Route
-    ) -> None:
+    def test_neither_does_a_claims_loader(self, shop: Shop, breakable: Break, route: Route) -> None:
         class Loader:
             def load(self, actor_type: str, actor: object) -> dict[str, str]:
                 return {"theme": "dark"}
@@ -72,7 +72,7 @@ class TestTheApp:
         token = LOGIN.redeem(shop, shop.otp).get_json()["token"]
         assert jwt.decode(token, options={"verify_signature": False})["theme"] == "dark"
 
-    def test_nor_a_grace(self, shop: Shop, breakable: Callable[..., None]) -> None:
+    def test_nor_a_grace(self, shop: Shop, breakable: Break) -> None:
         REGISTRATION.ask(shop)
         assert REGISTRATION.is_good(shop, shop.otp)
         shop.customers.add(BOB)
@@ -83,7 +83,7 @@ class TestTheApp:
 
     @all_routes
     def test_a_finder_that_raises_in_the_job_fails_the_delivery_and_no_request(
-        self, shop: Shop, breakable: Callable[..., None], route: Route
+        self, shop: Shop, breakable: Break, route: Route
     ) -> None:
         breakable(shop.customers, "find_by_identifier")
         route.ask(shop)

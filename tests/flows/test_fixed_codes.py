@@ -2,12 +2,11 @@
 
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fakes import ADA, BOB, SECRET, bearer, wrong
-from routes import DOOR_IN, LOGIN, REGISTRATION, Route, Shop, all_routes
+from routes import DOOR_IN, LOGIN, REGISTRATION, MakeShop, Route, Shop, all_routes
 
 from flask_otp_auth.core.crypto import Keys
 from flask_otp_auth.core.test_identities import FixedCodes
@@ -45,12 +44,12 @@ class TestAsking:
         heard = [said["identifier"] for _, said in shop.recorder.heard]
         assert heard == [ordinary]
 
-    def test_takes_its_turn_as_ever(self, make_shop: Callable[..., Shop], config: Any) -> None:
+    def test_takes_its_turn_as_ever(self, make_shop: MakeShop, config: Any) -> None:
         shop = make_shop(**config, OTP_AUTH_ALWAYS_RETURN_SUCCESS=False)
         answers = [shop.api.generate(who).status_code for who in (ADA, ADA, BOB)]
         assert answers == [200, 429, 404]
 
-    def test_leaves_room_in_the_queue(self, make_shop: Callable[..., Shop], config: Any) -> None:
+    def test_leaves_room_in_the_queue(self, make_shop: MakeShop, config: Any) -> None:
         shop = make_shop(**config, OTP_AUTH_DELIVERY="background")
         DOOR_IN.ask(shop)
         assert shop.app.extensions["otp_auth"].delivery.pending == 0
@@ -135,7 +134,7 @@ class TestTheCode:
         assert LOGIN.is_good(shop, shop.otp)
 
     def test_stays_good_while_its_secret_key_is_a_former_one(
-        self, make_shop: Callable[..., Shop], config: Any, codes: dict[str, str]
+        self, make_shop: MakeShop, config: Any, codes: dict[str, str]
     ) -> None:
         shop = make_shop(**config, SECRET_KEY="n" + SECRET[::-1], SECRET_KEY_FALLBACKS=[SECRET])
         assert LOGIN.is_good(shop, codes[ADA])
@@ -143,7 +142,7 @@ class TestTheCode:
 
 class TestLimits:
     def test_it_takes_no_guess_and_is_good_when_none_is_left(
-        self, make_shop: Callable[..., Shop], config: Any, codes: dict[str, str]
+        self, make_shop: MakeShop, config: Any, codes: dict[str, str]
     ) -> None:
         shop = make_shop(**config, OTP_AUTH_VERIFY_LIMITS="3/day")
         for _ in range(5):
@@ -154,14 +153,14 @@ class TestLimits:
         assert LOGIN.is_good(shop, codes[ADA])
 
     def test_it_counts_against_the_address(
-        self, make_shop: Callable[..., Shop], config: Any, codes: dict[str, str]
+        self, make_shop: MakeShop, config: Any, codes: dict[str, str]
     ) -> None:
         shop = make_shop(**config, OTP_AUTH_IP_VERIFY_LIMITS="2/hour")
         answers = [shop.api.verify(code).status_code for code in (codes[ADA], wrong(codes[ADA]))]
         assert [*answers, shop.api.verify(codes[ADA]).status_code] == [200, 400, 429]
 
     def test_it_needs_a_challenge_where_others_do(
-        self, make_shop: Callable[..., Shop], config: Any, codes: dict[str, str]
+        self, make_shop: MakeShop, config: Any, codes: dict[str, str]
     ) -> None:
         shop = make_shop(**config, OTP_AUTH_REQUIRE_CHALLENGE=True)
         assert shop.api.verify(codes[ADA]).get_json()["type"] == "invalid_data"
@@ -171,7 +170,7 @@ class TestLimits:
         assert LOGIN.is_good(shop, codes[ADA], challenge=LOGIN.ask(shop))
 
     def test_a_guess_costs_an_ordinary_identifier_what_it_cost_before(
-        self, shop: Shop, make_shop: Callable[..., Shop]
+        self, shop: Shop, make_shop: MakeShop
     ) -> None:
         work = []
         for each in (shop, make_shop()):
@@ -195,7 +194,7 @@ def test_its_use_is_audited_without_the_identifier(
 
 
 def test_each_start_warns_of_them_without_naming_them(
-    make_shop: Callable[..., Shop], config: Any, clock: Any, caplog: pytest.LogCaptureFixture
+    make_shop: MakeShop, config: Any, clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_shop()
     assert "TEST_IDENTITIES" not in caplog.text

@@ -1,11 +1,10 @@
 """The link beside a code: the same right, used by whoever asked and opens the message."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 from fakes import ADA, BOB, SECRET, wrong
-from routes import DOOR_IN, LOGIN, REGISTRATION, Shop, configured
+from routes import DOOR_IN, LOGIN, REGISTRATION, MakeShop, Shop, configured
 
 from flask_otp_auth import InvalidData, InvalidIdentifier, InvalidOTP, NotFound, RateLimited
 from flask_otp_auth.core.context import NO_CALLER, NoCaller
@@ -272,9 +271,7 @@ class TestFollowing:
         assert not page.is_good(token)
         assert page.shop.recorder.reasons() == ["wrong", "expired", "unknown"]
 
-    def test_under_a_former_secret_key_is_good_once(
-        self, page: Page, make_shop: Callable[..., Shop]
-    ) -> None:
+    def test_under_a_former_secret_key_is_good_once(self, page: Page, make_shop: MakeShop) -> None:
         token = page.ask()
         rotated = make_shop(SECRET_KEY="n" + SECRET[::-1], SECRET_KEY_FALLBACKS=[SECRET])
         rotated.store.items.update(page.shop.store.items)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fakes import ADA, BOB, wrong
-from routes import LOGIN, REGISTRATION, Route, Shop, all_routes
+from routes import LOGIN, REGISTRATION, MakeShop, Route, Shop, all_routes
 from werkzeug.test import TestResponse
 
 from flask_otp_auth.errors import Unavailable
@@ -99,12 +99,7 @@ def interrupted(
 @lasting
 class TestWhileItLasts:
     def test_no_code_is_sent_and_one_is_at_the_next_request(
-        self,
-        make_shop: Callable[..., Shop],
-        config: dict[str, Any],
-        route: Route,
-        what: str,
-        lasts: bool,
+        self, make_shop: MakeShop, config: dict[str, Any], route: Route, what: str, lasts: bool
     ) -> None:
         def make() -> Shop:
             shop = make_shop(**config)
@@ -128,12 +123,7 @@ class TestWhileItLasts:
             assert route.is_good(shop, shop.otp)
 
     def test_no_token_is_given_and_the_code_or_a_new_one_is_good_afterwards(
-        self,
-        make_shop: Callable[..., Shop],
-        config: dict[str, Any],
-        route: Route,
-        what: str,
-        lasts: bool,
+        self, make_shop: MakeShop, config: dict[str, Any], route: Route, what: str, lasts: bool
     ) -> None:
         def make() -> Shop:
             shop = make_shop(**config)
@@ -157,9 +147,7 @@ class TestWhileItLasts:
 
 
 @cuts
-def test_a_wrong_answer_is_not_told_from_a_right_one(
-    make_shop: Callable[..., Shop], what: str
-) -> None:
+def test_a_wrong_answer_is_not_told_from_a_right_one(make_shop: MakeShop, what: str) -> None:
     def make() -> Shop:
         shop = make_shop()
         LOGIN.ask(shop)
@@ -172,7 +160,7 @@ def test_a_wrong_answer_is_not_told_from_a_right_one(
 
 
 @cuts
-def test_a_grace_is_used_once_or_kept(make_shop: Callable[..., Shop], what: str) -> None:
+def test_a_grace_is_used_once_or_kept(make_shop: MakeShop, what: str) -> None:
     def make() -> Shop:
         shop = make_shop()
         del shop.customers.accounts[1:]
@@ -191,9 +179,7 @@ def test_a_grace_is_used_once_or_kept(make_shop: Callable[..., Shop], what: str)
 
 
 @all_routes
-def test_a_storage_that_forgets_everything_only_refuses(
-    make_shop: Callable[..., Shop], route: Route
-) -> None:
+def test_a_storage_that_forgets_everything_only_refuses(make_shop: MakeShop, route: Route) -> None:
     """At any call of asking and answering."""
 
     def ask_and_answer(shop: Shop) -> TestResponse:

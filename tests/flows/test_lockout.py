@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import time_machine
 from fakes import SECRET, Customers
 from flask import Flask
+from time_machine import Traveller
 
 from flask_otp_auth import OTPAuth, RequestError
 from flask_otp_auth.testing import Outbox
@@ -41,7 +41,7 @@ class Shop:
     :ivar mail: when each code was sent to whom and what for, the oldest first.
     """
 
-    def __init__(self, uri: str, clock: time_machine.Traveller) -> None:
+    def __init__(self, uri: str, clock: Traveller) -> None:
         self._clock, self._customers = clock, Customers()
         self._app, self._otp_auth = Flask("shop"), OTPAuth()
         self._app.config.update(
@@ -91,7 +91,7 @@ class Shop:
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def shop(request: pytest.FixtureRequest, tmp_path: Path, clock: time_machine.Traveller) -> Shop:
+def shop(request: pytest.FixtureRequest, tmp_path: Path, clock: Traveller) -> Shop:
     uri = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/codes.sqlite3"
     return Shop(uri, clock)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from fakes import ADA, BOB, Api, Customers, Watched, bearer
+from fakes import ADA, BOB, Api, Customers, MakeApp, Watched, bearer
 from flask import Flask
 from flask.typing import ResponseReturnValue
 from werkzeug.test import TestResponse
@@ -29,7 +29,7 @@ def at_once(call: Callable[[], TestResponse]) -> list[int]:
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask], customers: Customers) -> Iterator[Flask]:
+def app(make_app: MakeApp, customers: Customers) -> Iterator[Flask]:
     """A shop that signs a newcomer in as soon as the account is made."""
     otp_auth = OTPAuth()
     otp_auth.add_actor_type("customer", customers)

@@ -1,10 +1,18 @@
 """Answering with a code: once, in time, for whom it was sent to and for what it was asked."""
 
-from collections.abc import Callable
-
 import pytest
 from fakes import ADA, BOB, SECRET, wrong
-from routes import DOOR_IN, DOOR_JOIN, LOGIN, REGISTRATION, Route, Shop, all_routes, configured
+from routes import (
+    DOOR_IN,
+    DOOR_JOIN,
+    LOGIN,
+    REGISTRATION,
+    MakeShop,
+    Route,
+    Shop,
+    all_routes,
+    configured,
+)
 from werkzeug.test import TestResponse
 
 from flask_otp_auth import InvalidData, NotFound, OTPAuth, RequestError, Unauthorized
@@ -86,7 +94,7 @@ class TestACode:
         assert route.is_good(shop, shop.otp)
 
     def test_under_a_former_secret_key_stays_good_with_its_challenge(
-        self, shop: Shop, make_shop: Callable[..., Shop], route: Route
+        self, shop: Shop, make_shop: MakeShop, route: Route
     ) -> None:
         challenge, otp = route.ask(shop), shop.otp
         rotated = make_shop(SECRET_KEY="n" + SECRET[::-1], SECRET_KEY_FALLBACKS=[SECRET])
@@ -306,7 +314,7 @@ class TestGuesses:
 
     @all_routes
     def test_they_do_the_same_work_whether_there_is_a_code_an_account_or_nothing(
-        self, make_shop: Callable[..., Shop], route: Route
+        self, make_shop: MakeShop, route: Route
     ) -> None:
         """To the last one, and beyond; also past the limit that opens the breaker."""
         work = []

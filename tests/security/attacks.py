@@ -125,6 +125,10 @@ class OpenShop:
         return Api(self.app.test_client())
 
 
+OpenIt = Callable[..., OpenShop]
+MakeStanding = Callable[..., Standing]
+
+
 def guesses(count: int, *right: str) -> list[str]:
     """Return wrong guesses; no attacker may be lucky."""
     wrong = [f"{number:06}" for number in range(count + len(right))]

@@ -1,6 +1,5 @@
 """The fixtures of attacks: a ledger that counts them, and shops that lie open or stand still."""
 
-from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -10,10 +9,12 @@ from attacks import (
     Comparisons,
     Everybody,
     HeldJobs,
+    MakeStanding,
+    OpenIt,
     OpenShop,
     Standing,
 )
-from fakes import SECRET, FakeLimits, FakeStore
+from fakes import SECRET, FakeLimits, FakeStore, MakeApp, MakeWatched
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -44,7 +45,7 @@ def comparisons(monkeypatch: pytest.MonkeyPatch) -> Comparisons:
 
 
 @pytest.fixture
-def open_shop(make_watched: Callable[..., Any]) -> Callable[..., OpenShop]:
+def open_shop(make_watched: MakeWatched) -> OpenIt:
     """Open a shop whose storage lies open, for attackers with many addresses."""
 
     def make(**config: Any) -> OpenShop:
@@ -59,7 +60,7 @@ def open_shop(make_watched: Callable[..., Any]) -> Callable[..., OpenShop]:
 
 
 @pytest.fixture
-def make_guarded(make_app: Callable[..., Flask]) -> Callable[..., Flask]:
+def make_guarded(make_app: MakeApp) -> MakeApp:
     """Make an app of the shop with a view behind each guard."""
     return lambda *args, **config: guard(make_app(*args, **config))
 
@@ -97,7 +98,7 @@ def everybody() -> Everybody:
 
 
 @pytest.fixture
-def make_standing() -> Callable[..., Standing]:
+def make_standing() -> MakeStanding:
     """Make a shop that answers at once, and sends nothing before a test says so."""
 
     def make(actors: Any, **config: Any) -> Standing:

@@ -6,22 +6,19 @@ import os
 import pickle
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attacks import ASKING, GUESSING, MANY_ADDRESSES, Begin, OpenShop
-from fakes import ADA, BOB, Api, bearer, register, wrong
+from attacks import ASKING, GUESSING, MANY_ADDRESSES, Begin, OpenIt
+from fakes import ADA, BOB, Api, MakeApp, bearer, register, wrong
 from fakes import sign_in as sign_in_at
-from flask import Flask
 from itsdangerous import Serializer, URLSafeTimedSerializer
 
 from flask_otp_auth.testing import Outbox
 
 EVE = "eve@evil.example"
-
-OpenIt = Callable[..., OpenShop]
 
 
 def forgeries(value: str, other: str) -> Iterator[str]:
@@ -143,7 +140,7 @@ PLANTS += ["[]", "1"]
 
 @pytest.mark.parametrize("plant", [*PLANTS, 7, 1.5, None], ids=lambda plant: repr(plant)[:20])
 def test_asvs_1_5_2_a_planted_value_is_never_loaded(
-    make_guarded: Callable[..., Flask], tmp_path: Path, attack: Begin, plant: object
+    make_guarded: MakeApp, tmp_path: Path, attack: Begin, plant: object
 ) -> None:
     """OWASP ASVS 5.0, 1.5.2: no object comes out of the storage; garbage counts as absent."""
     path = tmp_path / "codes.sqlite3"
@@ -173,7 +170,7 @@ def test_asvs_1_5_2_a_planted_value_is_never_loaded(
 
 @pytest.mark.parametrize("whose", ["another user's", "writable by all"])
 def test_asvs_13_2_2_a_file_that_somebody_else_planted_is_not_used(
-    make_app: Callable[..., Flask], tmp_path: Path, attack: Begin, whose: str
+    make_app: MakeApp, tmp_path: Path, attack: Begin, whose: str
 ) -> None:
     """OWASP ASVS 5.0, 13.2.2: in a folder that others may write to, they could wait for us."""
     path = tmp_path / "codes.sqlite3"

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import time_machine
 from attacks import ASKING, GUESSING, NO_LIMITS, Begin, Comparisons, Everybody
-from fakes import ADA, BOB, Api, Customers, bearer, sign_in
+from fakes import ADA, BOB, Api, Customers, MakeApp, bearer, sign_in
 from flask import Flask, request
+from time_machine import Traveller
 
 from flask_otp_auth import OTPAuth, otp_required, token_required
 from flask_otp_auth.testing import Outbox
@@ -19,7 +19,7 @@ TYPES = ("customer", "staff")
 TAKES = {"verify": "login", "authenticate": "login", "register": "registration", "finish": "door"}
 
 
-def shop(make_app: Callable[..., Flask], everybody: Everybody, **config: Any) -> Flask:
+def shop(make_app: MakeApp, everybody: Everybody, **config: Any) -> Flask:
     """Return a shop with two actor types whose accounts are the same people."""
     otp_auth = OTPAuth()
     for name in TYPES:
@@ -28,7 +28,7 @@ def shop(make_app: Callable[..., Flask], everybody: Everybody, **config: Any) ->
 
 
 def test_asvs_6_6_2_a_code_fits_only_what_it_was_sent_for(
-    make_app: Callable[..., Flask], everybody: Everybody, attack: Begin
+    make_app: MakeApp, everybody: Everybody, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 6.6.2: each code is bound to the request that it was made for.
 
@@ -62,7 +62,7 @@ def test_asvs_6_6_2_a_code_fits_only_what_it_was_sent_for(
 
 
 def test_asvs_6_6_2_a_grace_is_its_owners_alone(
-    make_app: Callable[..., Flask], everybody: Everybody, attack: Begin
+    make_app: MakeApp, everybody: Everybody, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 6.6.2: the code of a registration signs in whom it registered, once."""
     app = shop(make_app, everybody)
@@ -89,7 +89,7 @@ def test_asvs_6_6_2_a_grace_is_its_owners_alone(
 
 
 def test_asvs_6_6_2_two_apps_with_one_storage_share_no_codes(
-    make_app: Callable[..., Flask], tmp_path: object, attack: Begin
+    make_app: MakeApp, tmp_path: object, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 6.6.2: keys of another ``SECRET_KEY`` open nothing, in one storage."""
     storage = {"OTP_AUTH_STORAGE_URI": f"sqlite:///{tmp_path}/codes.sqlite3"}
@@ -106,7 +106,7 @@ def test_asvs_6_6_2_two_apps_with_one_storage_share_no_codes(
 
 
 def test_asvs_7_4_two_apps_with_one_storage_share_no_sign_ins(
-    make_app: Callable[..., Flask], tmp_path: object, attack: Begin
+    make_app: MakeApp, tmp_path: object, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 7.4: the actor of another app with the same id neither sees nor ends them.
 
@@ -126,11 +126,11 @@ def test_asvs_7_4_two_apps_with_one_storage_share_no_sign_ins(
 
 
 def test_asvs_6_6_2_a_challenge_can_be_neither_forged_nor_borrowed(
-    make_app: Callable[..., Flask],
+    make_app: MakeApp,
     everybody: Everybody,
     attack: Begin,
     comparisons: Comparisons,
-    clock: time_machine.Traveller,
+    clock: Traveller,
 ) -> None:
     """OWASP ASVS 5.0, 6.6.2: where it is required, nothing is compared without the right one.
 
@@ -165,7 +165,7 @@ def test_asvs_6_6_2_a_challenge_can_be_neither_forged_nor_borrowed(
 
 
 @pytest.fixture
-def bank(make_app: Callable[..., Flask], customers: Customers) -> Flask:
+def bank(make_app: MakeApp, customers: Customers) -> Flask:
     """A bank whose transfers, and whose closing of accounts, are confirmed by a code."""
     customers.add(BOB)
     otp_auth = OTPAuth()

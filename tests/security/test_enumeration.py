@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from attacks import ASKING, GUESSING, MANY_ADDRESSES, Begin, Standing
+from attacks import ASKING, GUESSING, MANY_ADDRESSES, Begin, MakeStanding, Standing
 from fakes import ADA, BOB, Api, Customers, SignalRecorder, wrong
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,7 +25,7 @@ Script = list[tuple[str, str | None]]
 
 
 @pytest.fixture
-def shop(make_standing: Callable[..., Standing]) -> Callable[[], tuple[Standing, Customers]]:
+def shop(make_standing: MakeStanding) -> Callable[[], tuple[Standing, Customers]]:
     """Make a shop that knows Ada, and somebody whose account is switched off."""
 
     def make() -> tuple[Standing, Customers]:

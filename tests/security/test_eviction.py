@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pymemcache
 import pytest
 import redis
 from attacks import NO_LIMITS, Begin
-from fakes import SECRET, Api, Customers, SignalRecorder, bearer, wrong
+from fakes import SECRET, Api, Customers, MakeApp, SignalRecorder, bearer, wrong
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -125,10 +125,7 @@ def test_asvs_6_5_1_a_flood_brings_back_no_code_and_no_sign_in(
 
 @pytest.mark.parametrize("loss", ["a file deleted", "a flushed server"])
 def test_asvs_7_4_1_a_storage_that_is_lost_signs_everybody_out(
-    make_guarded: Callable[..., Flask],
-    tmp_path: Path,
-    attack: Begin,
-    loss: str,
+    make_guarded: MakeApp, tmp_path: Path, attack: Begin, loss: str
 ) -> None:
     """OWASP ASVS 5.0, 7.4.1: it never lets anybody back in: not by token, session or code."""
     with Redis(tmp_path / "redis") as server:

@@ -1,14 +1,12 @@
 """Floods: whoever does the same thing again and again fills no storage and no mailbox."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import time_machine
-from attacks import ASKING, GUESSING, MANY_ADDRESSES, NO_LIMITS, Begin, OpenShop
-from fakes import ADA, Api, bearer, sign_in
-from flask import Flask
+from attacks import ASKING, GUESSING, MANY_ADDRESSES, NO_LIMITS, Begin, OpenIt, OpenShop
+from fakes import ADA, Api, MakeApp, bearer, sign_in
 from stores import Redis
+from time_machine import Traveller
 
 from flask_otp_auth.testing import Outbox
 
@@ -21,7 +19,7 @@ def live_keys(shop: OpenShop) -> int:
 
 
 def test_asvs_2_4_1_no_member_fills_the_storage_by_refreshing_and_signing_out(
-    open_shop: Callable[..., OpenShop], attack: Begin, clock: time_machine.Traveller
+    open_shop: OpenIt, attack: Begin, clock: Traveller
 ) -> None:
     """OWASP ASVS 5.0, 2.4.1: neither leaves a key, and both have a limit."""
     shop = open_shop()
@@ -47,7 +45,7 @@ def test_asvs_2_4_1_no_member_fills_the_storage_by_refreshing_and_signing_out(
 
 @pytest.mark.parametrize("verb", ASKING.values())
 def test_asvs_2_4_1_whoever_asks_in_strangers_names_stores_few_codes(
-    open_shop: Callable[..., OpenShop], attack: Begin, clock: time_machine.Traveller, verb: str
+    open_shop: OpenIt, attack: Begin, clock: Traveller, verb: str
 ) -> None:
     """OWASP ASVS 5.0, 2.4.1: a request writes a window, and a code only if one is sent.
 
@@ -71,7 +69,7 @@ def test_asvs_2_4_1_whoever_asks_in_strangers_names_stores_few_codes(
 
 
 def test_asvs_2_4_1_a_full_server_lets_nobody_in_and_signs_nobody_out(
-    make_guarded: Callable[..., Flask], tmp_path: Path, attack: Begin
+    make_guarded: MakeApp, tmp_path: Path, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 2.4.1: Redis without room for one more key (noeviction).
 
@@ -96,7 +94,7 @@ def test_asvs_2_4_1_a_full_server_lets_nobody_in_and_signs_nobody_out(
 
 
 def test_asvs_6_3_1_nobodys_mailbox_is_flooded(
-    make_app: Callable[..., Flask], attack: Begin, clock: time_machine.Traveller
+    make_app: MakeApp, attack: Begin, clock: Traveller
 ) -> None:
     """OWASP ASVS 5.0, 6.3.1: five short messages and nine long ones in an hour and five minutes
     to a member, and 40 a day to a mailbox that has no account, however its address is spelt."""

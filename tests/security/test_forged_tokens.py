@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from attacks import Begin, Everybody
-from fakes import ADA, BOB, SECRET, Api, Customers, bearer, register, sign_in
+from fakes import ADA, BOB, SECRET, Api, Customers, MakeApp, bearer, register, sign_in
 from flask import Flask, session
 from forging import Forger, encode
 from itsdangerous import URLSafeTimedSerializer
@@ -44,7 +44,7 @@ def opened(app: Flask, token: str) -> list[str]:
 
 
 @pytest.fixture
-def app(make_guarded: Callable[..., Flask]) -> Flask:
+def app(make_guarded: MakeApp) -> Flask:
     """A shop that lets an attacker try as often as he likes."""
     return make_guarded(OTP_AUTH_ACTOR_LIMITS="1000000/hour")
 
@@ -141,7 +141,7 @@ def test_asvs_9_2_2_no_other_text_that_we_signed_is_a_token(
 
 
 def test_asvs_9_2_3_a_token_of_one_actor_type_is_none_of_another(
-    make_guarded: Callable[..., Flask], attack: Begin, everybody: Everybody
+    make_guarded: MakeApp, attack: Begin, everybody: Everybody
 ) -> None:
     """OWASP ASVS 5.0, 9.2.3: though both are the same people, with the same ids."""
     otp_auth = OTPAuth()
@@ -160,7 +160,7 @@ def test_asvs_9_2_3_a_token_of_one_actor_type_is_none_of_another(
 
 
 def test_asvs_9_2_4_no_app_takes_another_apps_tokens(
-    make_guarded: Callable[..., Flask], customers: Customers, tmp_path: Any, attack: Begin
+    make_guarded: MakeApp, customers: Customers, tmp_path: Any, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 9.2.4: neither with another secret, nor with another issuer.
 
@@ -210,7 +210,7 @@ def test_two_apps_of_one_name_and_secret_take_each_others_tokens_and_are_told(
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_asvs_9_1_2_a_published_key_verifies_and_signs_nothing(
-    make_guarded: Callable[..., Flask], attack: Begin, algorithm: str
+    make_guarded: MakeApp, attack: Begin, algorithm: str
 ) -> None:
     """OWASP ASVS 5.0, 9.1.2; RFC 8725, 3.1: the algorithm is the app's choice, not the header's."""
     keys = {"OTP_AUTH_TOKEN_ALGORITHM": algorithm, "OTP_AUTH_TOKEN_KEYS": [pem(algorithm)]}

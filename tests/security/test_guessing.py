@@ -1,24 +1,15 @@
 """Guessing: whoever tries codes gets few tries, and soon nothing that could be guessed."""
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import time_machine
-from attacks import (
-    GUESSING,
-    MANY_ADDRESSES,
-    NO_LIMITS,
-    Begin,
-    Comparisons,
-    Everybody,
-    guesses,
-)
-from fakes import ADA, SECRET, Api, Customers, SignalRecorder, wrong
+from attacks import GUESSING, MANY_ADDRESSES, NO_LIMITS, Begin, Comparisons, Everybody, guesses
+from fakes import ADA, SECRET, Api, Customers, MakeApp, SignalRecorder, wrong
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from time_machine import Traveller
 
 from flask_otp_auth import ConfigError, OTPAuth
 from flask_otp_auth.testing import Outbox
@@ -32,7 +23,7 @@ def compared(recorder: SignalRecorder) -> int:
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask]) -> Flask:
+def app(make_app: MakeApp) -> Flask:
     """A shop whose attackers have many addresses."""
     return make_app(**MANY_ADDRESSES)
 
@@ -43,7 +34,7 @@ def test_nist_3_2_2_an_identifier_is_guessed_at_twenty_times_a_day(
     recorder: SignalRecorder,
     attack: Begin,
     comparisons: Comparisons,
-    clock: time_machine.Traveller,
+    clock: Traveller,
 ) -> None:
     """NIST SP 800-63B-4, 3.2.2: at most 100 failures in a row; here 20 guesses in a day.
 
@@ -64,11 +55,7 @@ def test_nist_3_2_2_an_identifier_is_guessed_at_twenty_times_a_day(
 
 
 def test_asvs_6_6_3_a_code_for_somebody_under_attack_has_66_bits(
-    api: Api,
-    outbox: Outbox,
-    attack: Begin,
-    comparisons: Comparisons,
-    clock: time_machine.Traveller,
+    api: Api, outbox: Outbox, attack: Begin, comparisons: Comparisons, clock: Traveller
 ) -> None:
     """OWASP ASVS 5.0, 6.6.3: consider a code with at least 64 bits of entropy.
 
@@ -94,7 +81,7 @@ def test_asvs_6_6_3_a_code_for_somebody_under_attack_has_66_bits(
 
 
 def test_asvs_6_6_3_more_workers_and_restarts_give_no_more_guesses(
-    make_app: Callable[..., Flask], tmp_path: Path, attack: Begin
+    make_app: MakeApp, tmp_path: Path, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 6.6.3: eight workers of one machine count together, and so do later ones."""
     storage = {"OTP_AUTH_STORAGE_URI": f"sqlite:///{tmp_path}/codes.sqlite3", **MANY_ADDRESSES}
@@ -128,10 +115,10 @@ def test_asvs_6_6_3_a_limiter_that_counts_in_each_workers_memory_is_refused(
 
 
 def test_asvs_6_3_1_a_spray_over_all_identifiers_runs_into_the_breaker(
-    make_app: Callable[..., Flask],
+    make_app: MakeApp,
     everybody: Everybody,
     attack: Begin,
-    clock: time_machine.Traveller,
+    clock: Traveller,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """OWASP ASVS 5.0, 6.3.1: one guess at each of many accounts, and new codes are long.
@@ -161,11 +148,7 @@ def test_asvs_6_3_1_a_spray_over_all_identifiers_runs_into_the_breaker(
 
 
 def test_asvs_6_3_1_four_addresses_cannot_open_the_breaker_without_a_mail(
-    make_app: Callable[..., Flask],
-    customers: Customers,
-    everybody: Everybody,
-    attack: Begin,
-    clock: time_machine.Traveller,
+    make_app: MakeApp, customers: Customers, everybody: Everybody, attack: Begin, clock: Traveller
 ) -> None:
     """OWASP ASVS 5.0, 6.3.1: guesses at people who have no code keep nobody out.
 
@@ -206,7 +189,7 @@ def test_asvs_6_3_1_four_addresses_cannot_open_the_breaker_without_a_mail(
 
 
 def test_asvs_6_3_1_one_site_has_few_guesses_whatever_its_addresses(
-    make_app: Callable[..., Flask], attack: Begin, clock: time_machine.Traveller
+    make_app: MakeApp, attack: Begin, clock: Traveller
 ) -> None:
     """OWASP ASVS 5.0, 6.3.1: a rented server has 65,536 networks of IPv6, and one site."""
     app = make_app(OTP_AUTH_IP_VERIFY_LIMITS="30/hour", OTP_AUTH_IP_GENERATE_LIMITS="10/hour")
@@ -224,7 +207,7 @@ def test_asvs_6_3_1_one_site_has_few_guesses_whatever_its_addresses(
 
 
 def test_fixed_windows_let_twice_as_many_guesses_through_at_their_edge(
-    everybody: Everybody, clock: time_machine.Traveller
+    everybody: Everybody, clock: Traveller
 ) -> None:
     """Not prevented: an app's own limiter with fixed windows begins anew at each window's end.
 

@@ -3,13 +3,12 @@
 import string
 import sys
 import unicodedata
-from collections.abc import Callable
 from typing import Any
 
 import phonenumbers
 import pytest
 from attacks import ASKING, GUESSING, MANY_ADDRESSES, NO_LIMITS, Begin, Everybody
-from fakes import ADA, Api
+from fakes import ADA, Api, MakeApp
 from flask import Flask
 from phonenumbers import PhoneNumberType
 
@@ -43,7 +42,7 @@ IMPOSTORS = [
 
 @pytest.mark.parametrize("impostor", IMPOSTORS, ids=ascii)
 def test_asvs_2_2_1_an_address_is_one_address_or_is_refused(
-    make_app: Callable[..., Flask], attack: Begin, impostor: str
+    make_app: MakeApp, attack: Begin, impostor: str
 ) -> None:
     """OWASP ASVS 5.0, 2.2.1; RFC 5321, 4.1.2: what is not one plain address gets no code."""
     app = make_app(**MANY_ADDRESSES)
@@ -99,7 +98,7 @@ def test_asvs_4_1_3_a_host_header_is_never_believed(
 
 
 def test_asvs_6_3_1_behind_a_proxy_that_is_not_trusted_nobody_chooses_his_address(
-    make_app: Callable[..., Flask], attack: Begin, caplog: pytest.LogCaptureFixture
+    make_app: MakeApp, attack: Begin, caplog: pytest.LogCaptureFixture
 ) -> None:
     """OWASP ASVS 5.0, 6.3.1: all visitors count as one then, and the log says so, once."""
     app = make_app(OTP_AUTH_WARN_ON_ERROR=False)
@@ -128,7 +127,7 @@ EXPENSIVE = ("PREMIUM_RATE", "SHARED_COST", "PAGER", "UAN", "VOICEMAIL", "TOLL_F
 
 @pytest.mark.parametrize("lines", [(), ("mobile", "fixed", "personal", "voip")], ids=["", "all"])
 def test_asvs_6_6_1_no_code_is_sent_to_a_number_that_costs_or_earns_money(
-    make_app: Callable[..., Flask], attack: Begin, lines: tuple[str, ...]
+    make_app: MakeApp, attack: Begin, lines: tuple[str, ...]
 ) -> None:
     """OWASP ASVS 5.0, 6.6.1 (toll fraud): premium-rate numbers of every country, and their kin.
 

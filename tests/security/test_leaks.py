@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from attacks import Begin, Watched
-from fakes import ADA, BOB, Api, bearer, wrong
+from fakes import ADA, BOB, Api, MakeWatched, bearer, wrong
 from flask import Flask
 
 from flask_otp_auth import signals
@@ -81,7 +81,7 @@ def deliver_badly(sender: Flask, otp: str, identifier: str, link: str | None, **
 
 
 @pytest.fixture
-def watched(make_watched: Callable[..., Watched]) -> Watched:
+def watched(make_watched: MakeWatched) -> Watched:
     """A watched shop with codes so long that nothing looks like one by chance."""
     return make_watched(OTP_AUTH_DIGITS=10)
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import time_machine
 from attacks import GUESSING, MANY_ADDRESSES, Begin
-from fakes import ADA, BOB, Api, Customers, bearer, sign_in
+from fakes import ADA, BOB, Api, Customers, MakeApp, bearer, sign_in
 from flask import Flask
 from flask.testing import FlaskClient
+from time_machine import Traveller
 
 from flask_otp_auth.testing import Outbox
 
@@ -21,13 +21,13 @@ def everywhere(api: Api, otp: str, who: str, challenge: str) -> list[int]:
 
 
 @pytest.fixture
-def app(make_guarded: Callable[..., Flask]) -> Flask:
+def app(make_guarded: MakeApp) -> Flask:
     """A shop whose attackers have many addresses."""
     return make_guarded(**MANY_ADDRESSES)
 
 
 def test_asvs_6_5_1_a_login_code_is_worth_nothing_once_used(
-    api: Api, outbox: Outbox, attack: Begin, clock: time_machine.Traveller
+    api: Api, outbox: Outbox, attack: Begin, clock: Traveller
 ) -> None:
     """OWASP ASVS 5.0, 6.5.1; NIST SP 800-63B-4, 3.1.3: a secret is accepted only once.
 
@@ -61,7 +61,7 @@ def test_asvs_6_5_1_a_registration_code_is_worth_nothing_after_its_grace(
 
 
 def test_asvs_6_5_1_a_restart_brings_nothing_back(
-    make_guarded: Callable[..., Flask], tmp_path: Path, attack: Begin
+    make_guarded: MakeApp, tmp_path: Path, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 6.5.1: what one worker has taken is gone for all, and for good."""
     storage = {"OTP_AUTH_STORAGE_URI": f"sqlite:///{tmp_path}/codes.sqlite3", **MANY_ADDRESSES}
@@ -120,7 +120,7 @@ def end_by_the_next_sign_in_there(app: Flask, newest: str, browser: FlaskClient)
     ],
 )
 def test_asvs_7_4_1_a_sign_out_ends_the_whole_family(
-    app: Flask, attack: Begin, clock: time_machine.Traveller, end: Callable[..., None]
+    app: Flask, attack: Begin, clock: Traveller, end: Callable[..., None]
 ) -> None:
     """OWASP ASVS 5.0, 7.4.1: tokens, refreshed copies, older ones, and each copy of a session.
 

@@ -7,12 +7,12 @@ whatever else the machine does meets both. A rank test tells whether one kind is
 import math
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from attacks import ASKING, GUESSING, NO_LIMITS, Begin, Somebody, Standing, guesses
+from attacks import ASKING, GUESSING, NO_LIMITS, Begin, MakeStanding, Somebody, Standing, guesses
 from fakes import Api
 
 from flask_otp_auth.testing import Outbox
@@ -76,11 +76,7 @@ def measure(
     ids=[*ASKING, "login on SQLite"],
 )
 def test_asvs_6_3_8_to_ask_for_a_code_takes_as_long_for_anybody(
-    make_standing: Callable[..., Standing],
-    attack: Begin,
-    tmp_path: Path,
-    purpose: str,
-    storage: str,
+    make_standing: MakeStanding, attack: Begin, tmp_path: Path, purpose: str, storage: str
 ) -> None:
     """OWASP ASVS 5.0, 6.3.8: for a first request, and for one within the resend window."""
     uri = storage.format(tmp_path)
@@ -93,7 +89,7 @@ def test_asvs_6_3_8_to_ask_for_a_code_takes_as_long_for_anybody(
 
 @pytest.mark.parametrize("route", GUESSING)
 def test_asvs_6_3_8_a_guess_takes_as_long_where_a_code_is_live(
-    make_standing: Callable[..., Standing], attack: Begin, route: str
+    make_standing: MakeStanding, attack: Begin, route: str
 ) -> None:
     """OWASP ASVS 5.0, 6.3.8: who asks in somebody's name and guesses learns nothing by it."""
     table = SlowTable()
@@ -113,9 +109,7 @@ def test_asvs_6_3_8_a_guess_takes_as_long_where_a_code_is_live(
     assert timing.failed(tries=1)
 
 
-def test_with_delivery_in_the_request_the_time_tells(
-    make_standing: Callable[..., Standing],
-) -> None:
+def test_with_delivery_in_the_request_the_time_tells(make_standing: MakeStanding) -> None:
     """Not prevented: whoever delivers inline tells by the time whom he knows.
 
     It shows as well that the measurement would notice.

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import sentry_sdk
-from attacks import GUESSING, Begin, Standing
-from fakes import ADA, BOB, SECRET, Api, Customers, SignalRecorder, wrong
+from attacks import GUESSING, Begin, MakeStanding
+from fakes import ADA, BOB, SECRET, Api, Customers, MakeApp, MakeWatched, SignalRecorder, wrong
 from flask import Flask
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.flask import FlaskIntegration
@@ -103,7 +103,7 @@ def count(attack: Begin, kind: str, events: Events, secrets: list[str]) -> None:
 
 
 def test_asvs_16_2_5_an_outage_is_no_event_so_no_body_is_kept(
-    make_watched: Callable[..., Any], watch: Watch, attack: Begin
+    make_watched: MakeWatched, watch: Watch, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 16.2.5: or whoever reads the tracker could use the code that was entered."""
     watched = make_watched(**TEN_DIGITS)
@@ -124,7 +124,7 @@ def test_asvs_16_2_5_an_outage_is_no_event_so_no_body_is_kept(
 
 
 def test_asvs_16_2_5_an_outage_between_two_steps_is_none_either(
-    make_watched: Callable[..., Any], watch: Watch, attack: Begin
+    make_watched: MakeWatched, watch: Watch, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 16.2.5: whichever call of the store is the first without an answer."""
     watched = make_watched(**TEN_DIGITS, OTP_AUTH_RESEND_INTERVAL=0, OTP_AUTH_WARN_ON_ERROR=False)
@@ -146,7 +146,7 @@ def test_asvs_16_2_5_an_outage_between_two_steps_is_none_either(
 
 
 def test_asvs_16_2_5_a_handler_that_raises_after_the_answer_is_an_event_without_the_code(
-    make_standing: Callable[..., Standing], customers: Customers, watch: Watch, attack: Begin
+    make_standing: MakeStanding, customers: Customers, watch: Watch, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 16.2.5: though the text of its error has everything; a finder's as well."""
     shop = make_standing(customers, **TEN_DIGITS)
@@ -211,7 +211,7 @@ def fail_with_link(sender: Flask, identifier: str, link: str, **_: Any) -> None:
 
 
 def test_asvs_16_2_5_a_handler_that_fails_with_a_link_is_an_event_without_it(
-    make_standing: Callable[..., Standing], customers: Customers, watch: Watch, attack: Begin
+    make_standing: MakeStanding, customers: Customers, watch: Watch, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 16.2.5: it would sign in whoever read it there, as the code would."""
     shop = make_standing(customers, **TEN_DIGITS)
@@ -227,7 +227,7 @@ def test_asvs_16_2_5_a_handler_that_fails_with_a_link_is_an_event_without_it(
 
 
 def test_asvs_16_2_5_with_the_scrubber_a_link_that_could_not_be_followed_is_in_no_event(
-    make_app: Callable[..., Flask], watch: Watch, attack: Begin
+    make_app: MakeApp, watch: Watch, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 16.2.5: claims of the app fail, so its code is not used up."""
     table, otp_auth = Table(), OTPAuth()
@@ -254,7 +254,7 @@ def test_asvs_16_2_5_with_the_scrubber_a_link_that_could_not_be_followed_is_in_n
 
 
 def test_asvs_16_2_5_with_the_scrubber_no_error_of_the_app_shows_what_was_entered(
-    make_app: Callable[..., Flask], watch: Watch, attack: Begin
+    make_app: MakeApp, watch: Watch, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 16.2.5: a claims loader, a finder and a handler that raise in the request.
 
@@ -307,7 +307,7 @@ class Table:
 
 
 def test_asvs_16_2_5_a_breaker_that_opens_shows_nobodys_guess(
-    make_app: Callable[..., Flask], watch: Watch, attack: Begin
+    make_app: MakeApp, watch: Watch, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 16.2.5: that it opens is an error, in whose request it may be."""
     app = make_app(**TEN_DIGITS, OTP_AUTH_GLOBAL_FAILURE_LIMIT="3/hour")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from fakes import ADA, Api, SignalRecorder, bearer, wrong
+from fakes import ADA, Api, MakeApp, SignalRecorder, bearer, wrong
 from flask import Flask
 from flask.testing import FlaskClient
 from stores import Redis, Sentinel, until
@@ -106,8 +106,11 @@ class Shop:
         return self.client.get("/me", headers=bearer(token)).status_code
 
 
+OpenShop = Callable[[str], Shop]
+
+
 @pytest.fixture
-def open_shop(make_app: Callable[..., Flask]) -> Iterator[Callable[[str], Shop]]:
+def open_shop(make_app: MakeApp) -> Iterator[OpenShop]:
     """Open the shop on a storage."""
     shops: list[Shop] = []
 
@@ -135,7 +138,7 @@ class TestSetback:
     """What was used or ended before is in the copy as if it had not been."""
 
     def test_no_used_code_and_no_ended_sign_in_comes_back(
-        self, setback: Setback, open_shop: Callable[[str], Shop]
+        self, setback: Setback, open_shop: OpenShop
     ) -> None:
         shop = open_shop(setback.uri)
         ended, otp = shop.token(), shop.code()
@@ -148,9 +151,7 @@ class TestSetback:
         assert shop.me(ended) == 401
         assert shop.api.refresh(ended).status_code == 401
 
-    def test_guesses_are_not_made_again(
-        self, setback: Setback, open_shop: Callable[[str], Shop]
-    ) -> None:
+    def test_guesses_are_not_made_again(self, setback: Setback, open_shop: OpenShop) -> None:
         """The copy has counted less of them, but there is nothing to be guessed."""
         shop = open_shop(setback.uri)
         otp = shop.code()
@@ -164,9 +165,7 @@ class TestSetback:
         assert shop.recorder.reasons()[:3] == ["wrong"] * 3
         assert shop.recorder.reasons()[-2:] == ["unknown"] * 2
 
-    def test_who_was_signed_in_signs_in_anew(
-        self, setback: Setback, open_shop: Callable[[str], Shop]
-    ) -> None:
+    def test_who_was_signed_in_signs_in_anew(self, setback: Setback, open_shop: OpenShop) -> None:
         shop = open_shop(setback.uri)
         before = shop.token()
         setback.copy()
@@ -202,9 +201,7 @@ class TestOutage:
         ]
         return {request().status_code for request in requests}
 
-    def test_of_a_server_that_is_killed(
-        self, redis_server: Redis, open_shop: Callable[[str], Shop]
-    ) -> None:
+    def test_of_a_server_that_is_killed(self, redis_server: Redis, open_shop: OpenShop) -> None:
         shop = open_shop(redis_server.uri)
         token, otp = shop.token(), shop.code()
         sent = len(shop.outbox)
@@ -217,9 +214,7 @@ class TestOutage:
         assert shop.me(token) == 401
         assert shop.me(shop.token()) == 200
 
-    def test_of_a_server_that_is_frozen(
-        self, redis_server: Redis, open_shop: Callable[[str], Shop]
-    ) -> None:
+    def test_of_a_server_that_is_frozen(self, redis_server: Redis, open_shop: OpenShop) -> None:
         """When it goes on it does what it was sent; what nobody saw used is as good as used."""
         shop = open_shop(f"{redis_server.uri}?socket_timeout=0.2")
         token, other = shop.token(), shop.token()
@@ -233,9 +228,7 @@ class TestOutage:
         otp = shop.code()
         assert [shop.api.verify(otp).status_code for _ in range(2)] == [200, 400]
 
-    def test_that_begins_before_the_app(
-        self, redis_server: Redis, open_shop: Callable[[str], Shop]
-    ) -> None:
+    def test_that_begins_before_the_app(self, redis_server: Redis, open_shop: OpenShop) -> None:
         redis_server.kill()
         shop = open_shop(redis_server.uri)
         assert shop.api.generate(ADA).status_code == 503

@@ -95,6 +95,9 @@ class Shop:
         until(lambda: not windows or not self.server.ask("EXISTS", *windows), "the end of it")
 
 
+MakeShop = Callable[..., Shop]
+
+
 @pytest.fixture
 def server(storages: Storages) -> Redis:
     server = storages["redis"]
@@ -111,7 +114,7 @@ def proxy(server: Redis) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def make_shop(server: Redis, proxy: Proxy, customers: Customers) -> Iterator[Callable[..., Shop]]:
+def make_shop(server: Redis, proxy: Proxy, customers: Customers) -> Iterator[MakeShop]:
     """Make a shop whose connection stands and whose scripts are loaded."""
     outboxes = []
 
@@ -398,7 +401,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_request_waits_for_redis_as_often_as_stands_in_the_table(
-    case: Case, make_shop: Callable[..., Shop], proxy: Proxy
+    case: Case, make_shop: MakeShop, proxy: Proxy
 ) -> None:
     shop = make_shop(**case.config)
     request = case.prepare(shop)

@@ -167,8 +167,11 @@ class Shop:
         return set().union(*seen.values())
 
 
+OpenShop = Callable[..., Any]
+
+
 @pytest.fixture
-def open_shop(tmp_path: Path, storages: Storages) -> Callable[..., Any]:
+def open_shop(tmp_path: Path, storages: Storages) -> OpenShop:
     """Open a shop on a kind of storage, with a server that is started by a command."""
 
     @contextmanager
@@ -201,7 +204,7 @@ def use_twice(shop: Shop, identifier: str, patience: float = PATIENCE) -> list[i
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_each_code_is_used_once(
-    open_shop: Callable[..., Any], name: str, command: Command, kind: str
+    open_shop: OpenShop, name: str, command: Command, kind: str
 ) -> None:
     with open_shop(kind, command) as shop, ThreadPoolExecutor(8) as clients:
         statuses = list(clients.map(functools.partial(use_twice, shop), new(20)))
@@ -243,7 +246,7 @@ class TestDefaultStorage:
         check_sign_out(shop)
 
 
-def test_a_sign_out_is_seen_by_all_workers_at_once(open_shop: Callable[..., Any]) -> None:
+def test_a_sign_out_is_seen_by_all_workers_at_once(open_shop: OpenShop) -> None:
     with open_shop("redis", PRELOADED) as shop:
         check_sign_out(shop)
 
@@ -262,9 +265,7 @@ def check_sign_out(shop: Shop) -> None:
     [PRELOADED, THREADS, GEVENT, UWSGI_THREADS],
     ids=["gunicorn", "threads", "gevent", "uWSGI"],
 )
-def test_a_clean_exit_finishes_what_is_pending(
-    open_shop: Callable[..., Any], command: Command
-) -> None:
+def test_a_clean_exit_finishes_what_is_pending(open_shop: OpenShop, command: Command) -> None:
     asked = new(20)
     with open_shop("default", command) as shop, ThreadPoolExecutor(8) as clients:
         answers = clients.map(
@@ -276,7 +277,7 @@ def test_a_clean_exit_finishes_what_is_pending(
 
 @pytest.mark.parametrize("kind", ["default", "redis"])
 def test_killed_workers_take_no_code_with_them_and_give_none_away(
-    open_shop: Callable[..., Any], kind: str
+    open_shop: OpenShop, kind: str
 ) -> None:
     with open_shop(kind, THREADS) as shop, ThreadPoolExecutor(8) as clients:
         kept = {identifier: shop.generate(identifier) for identifier in new(10)}

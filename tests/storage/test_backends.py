@@ -230,9 +230,7 @@ class TestLazyStore:
             assert marked.count(True) == 1
 
 
-def test_an_outage_is_logged_without_what_the_error_says(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_an_outage_is_logged_without_what_the_error_says(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(MemoryCache):
         def get_many(self, *keys: str) -> list[Any]:
             raise OSError(f"can't read {keys}")

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import pytest
-import time_machine
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage, Storage
 from limits.strategies import (
@@ -16,6 +15,7 @@ from limits.strategies import (
 )
 from storage_kit import EVERY, MAY_FORK, SHARED, TAKE_MANY, forked
 from stores import at_once
+from time_machine import Traveller
 
 from flask_otp_auth.storage.memory import MemoryLimitStorage
 
@@ -46,7 +46,7 @@ class TestManyAtOnce:
         assert counts == [2, 1, 1]
 
     @ON_MANY
-    def test_windows_move(self, limits: Any, key: str, clock: time_machine.Traveller) -> None:
+    def test_windows_move(self, limits: Any, key: str, clock: Traveller) -> None:
         windows = [(key, 2, 60)]
         assert limits.acquire_many(windows) == [True]
         clock.shift(40)
@@ -113,7 +113,7 @@ class TestStrategies:
         assert sum(map(sum, taken)) == 2
 
     @OWN
-    def test_fixed_windows(self, limits: Storage, key: str, clock: time_machine.Traveller) -> None:
+    def test_fixed_windows(self, limits: Storage, key: str, clock: Traveller) -> None:
         limiter = FixedWindowRateLimiter(limits)
         assert limiter.get_window_stats(MINUTE, key) == (time.time(), 3)
         assert [limiter.hit(MINUTE, key) for _ in range(4)] == [True] * 3 + [False]
@@ -131,7 +131,7 @@ class TestOurOwn:
     @OWN
     @pytest.mark.parametrize("seed", range(6))
     def test_moving_windows_are_those_of_limits(
-        self, limits: Any, clock: time_machine.Traveller, seed: int
+        self, limits: Any, clock: Traveller, seed: int
     ) -> None:
         chance = random.Random(seed)
         reference = MemoryStorage()
@@ -150,7 +150,7 @@ class TestOurOwn:
             assert not count or start == pytest.approx(start_of, abs=0.001)
 
     @OWN
-    def test_nothing_was_hit_yet(self, limits: Any, clock: time_machine.Traveller) -> None:
+    def test_nothing_was_hit_yet(self, limits: Any, clock: Traveller) -> None:
         assert (limits.get("a"), limits.get_expiry("a")) == (0, time.time())
         assert limits.get_moving_window("a", 5, 60) == (time.time(), 0)
 
@@ -168,16 +168,14 @@ class TestOurOwn:
         assert limits.check()
 
     @OWN
-    def test_the_clock_may_be_put_back(self, limits: Any, clock: time_machine.Traveller) -> None:
+    def test_the_clock_may_be_put_back(self, limits: Any, clock: Traveller) -> None:
         assert limits.acquire_many([("a", 2, 60)]) == [True]
         clock.shift(-30)
         assert limits.acquire_many([("a", 2, 60)]) == [False]
         assert limits.acquire_many([("a", 2, 60)]) == []
 
 
-def test_windows_in_memory_are_dropped_when_they_are_over(
-    clock: time_machine.Traveller,
-) -> None:
+def test_windows_in_memory_are_dropped_when_they_are_over(clock: Traveller) -> None:
     """The names of identifiers come and go; what is over must not stay."""
     limits = MemoryLimitStorage()
     for number in range(1000):

@@ -27,8 +27,11 @@ from flask_otp_auth.storage.caches import store_for
 TWICE = parse("2/hour")
 
 
+Pool = Callable[..., Any]
+
+
 @pytest.fixture
-def pool(memcached_server: Memcached) -> Iterator[Callable[..., Any]]:
+def pool(memcached_server: Memcached) -> Iterator[Pool]:
     """Make clients that an app might have, and close them."""
     clients = []
 
@@ -57,7 +60,7 @@ class TestMark:
 
     @pytest.mark.parametrize("moment", ["gets", "cas"])
     def test_a_mark_that_is_dropped_while_one_looks_at_it_is_made_anew(
-        self, pool: Callable[..., Any], key: str, moment: str
+        self, pool: Pool, key: str, moment: str
     ) -> None:
         class Slow(pymemcache.PooledClient):
             """Lets a key run out just before a command comes."""
@@ -74,7 +77,7 @@ class TestMark:
             assert store.mark(key, 60)
 
     def test_whoever_loses_the_next_mark_to_somebody_else_does_not_make_it(
-        self, pool: Callable[..., Any], key: str
+        self, pool: Pool, key: str
     ) -> None:
         class Late(pymemcache.PooledClient):
             """Is always a little late."""
@@ -94,7 +97,7 @@ class TestMark:
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"", b"9e99", b"nan 1", pickle.dumps([])])
 def test_garbage_in_the_store_counts_as_absent(
-    pool: Callable[..., Any], memcached_server: Memcached, key: str, garbage: bytes
+    pool: Pool, memcached_server: Memcached, key: str, garbage: bytes
 ) -> None:
     store, client = open_store(memcached_server.uri), pool(default_noreply=False)
     client.set(key, garbage)
@@ -107,7 +110,7 @@ def test_garbage_in_the_store_counts_as_absent(
 
 
 def test_garbage_in_limits_counts_as_absent(
-    pool: Callable[..., Any], memcached_server: Memcached, key: str
+    pool: Pool, memcached_server: Memcached, key: str
 ) -> None:
     limits, client = open_limits(memcached_server.uri), pool(default_noreply=False)
     limiter = SlidingWindowCounterRateLimiter(limits)
@@ -163,9 +166,7 @@ class TestOutage:
         gc.collect()
         until(lambda: connections()[0] < before, "the connection to be closed")
 
-    def test_a_put_that_the_server_refuses_in_part_raises(
-        self, pool: Callable[..., Any], key: str
-    ) -> None:
+    def test_a_put_that_the_server_refuses_in_part_raises(self, pool: Pool, key: str) -> None:
         class HalfFull(pymemcache.PooledClient):
             def set_many(self, values: Any, *args: Any) -> list[Any]:
                 return super().set_many(values, *args) or list(values)[:1]
@@ -213,7 +214,7 @@ class TestURI:
 class TestOwnClient:
     """A client of the app's own, inside cachelib's MemcachedCache."""
 
-    def test_its_prefix_stands_before_each_key(self, pool: Callable[..., Any], key: str) -> None:
+    def test_its_prefix_stands_before_each_key(self, pool: Pool, key: str) -> None:
         client = pool(default_noreply=False)
         store = store_for(MemcachedCache(client, key_prefix="shop:"))
         probe(store)
@@ -221,13 +222,13 @@ class TestOwnClient:
         assert client.get(f"shop:{key}").endswith(b" 1")
         assert client.get(key) is None
 
-    def test_one_that_waits_for_no_reply_is_found_out(self, pool: Callable[..., Any]) -> None:
+    def test_one_that_waits_for_no_reply_is_found_out(self, pool: Pool) -> None:
         with pytest.raises(ConfigError, match=r"set default_noreply=False"):
             probe(store_for(MemcachedCache(pool())))
 
     @pytest.mark.parametrize("kind", [pymemcache.Client, pymemcache.HashClient, object])
     def test_one_that_mixes_up_threads_or_hides_an_outage_is_refused(
-        self, pool: Callable[..., Any], kind: Any
+        self, pool: Pool, kind: Any
     ) -> None:
         client = object() if kind is object else pool(kind, default_noreply=False)
         with pytest.raises(ConfigError, match=r"must have a pymemcache\.PooledClient"):
@@ -235,13 +236,13 @@ class TestOwnClient:
 
     @pytest.mark.parametrize("options", [{"ignore_exc": True}, {"serde": pickle_serde}])
     def test_one_that_hides_outages_or_unpickles_is_refused(
-        self, pool: Callable[..., Any], options: dict[str, Any]
+        self, pool: Pool, options: dict[str, Any]
     ) -> None:
         with pytest.raises(ConfigError, match=r"without ignore_exc.* without a serde"):
             store_for(MemcachedCache(pool(default_noreply=False, **options)))
 
     def test_threads_of_a_new_process_leave_its_parents_connections_once(
-        self, pool: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, key: str
+        self, pool: Pool, monkeypatch: pytest.MonkeyPatch, key: str
     ) -> None:
         """Or a second thread would close what the first has opened since."""
         closed: list[int] = []

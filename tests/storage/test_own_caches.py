@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import time_machine
 from stores import at_once
+from time_machine import Traveller
 
 from flask_otp_auth.storage.base import TextCache
 from flask_otp_auth.storage.memory import ROOM, SWEEP, MemoryCache
@@ -59,7 +59,7 @@ class TestOwnCaches:
     def test_values_expire_to_the_instant(
         self,
         cache: TextCache,
-        clock: time_machine.Traveller,
+        clock: Traveller,
         write: Callable[[TextCache, object], object],
         timeout: object,
         seconds: float,
@@ -70,9 +70,7 @@ class TestOwnCaches:
         clock.shift(0.01 if seconds < 1e9 else 0)
         assert (cache.get("a") is None) == (seconds < 1e9)
 
-    def test_set_renews_and_a_lost_add_does_not(
-        self, cache: TextCache, clock: time_machine.Traveller
-    ) -> None:
+    def test_set_renews_and_a_lost_add_does_not(self, cache: TextCache, clock: Traveller) -> None:
         cache.set("a", "1", timeout=10)
         clock.shift(8)
         assert not cache.add("a", "2", timeout=60)
@@ -103,9 +101,7 @@ def test_a_key_that_is_written_again_is_the_newest(small: MemoryCache) -> None:
     assert small.get_many(*"abcd") == ["1", None, "1", "1"]
 
 
-def test_what_has_expired_goes_before_what_is_live(
-    small: MemoryCache, clock: time_machine.Traveller
-) -> None:
+def test_what_has_expired_goes_before_what_is_live(small: MemoryCache, clock: Traveller) -> None:
     small.set("old", "1", 3600)
     small.set("expired", "1", 10)
     small.set("live", "1", 3600)
@@ -119,7 +115,7 @@ def test_a_put_larger_than_the_room_keeps_its_last_keys(small: MemoryCache) -> N
     assert small.get_many(*"abcd") == [None, "1", "1", "1"]
 
 
-def test_what_has_expired_is_dropped_on_the_way(clock: time_machine.Traveller) -> None:
+def test_what_has_expired_is_dropped_on_the_way(clock: Traveller) -> None:
     """Else a million codes that nobody takes would stay until there is no more room."""
     small = MemoryCache(room=10 + SWEEP)
     small.set("session", "1", 86_400)

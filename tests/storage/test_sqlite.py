@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import time_machine
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 from storage_kit import MAY_FORK
 from stores import PATIENCE
+from time_machine import Traveller
 
 from flask_otp_auth.errors import Unavailable
 from flask_otp_auth.storage.database import Database, RefusedFile
@@ -354,7 +354,7 @@ class TestLocked:
 
 class TestSweep:
     def test_a_write_looks_at_a_bounded_number_of_rows(
-        self, cache: SQLiteCache, path: Path, clock: time_machine.Traveller
+        self, cache: SQLiteCache, path: Path, clock: Traveller
     ) -> None:
         cache.set_many({f"live:{n}": "1" for n in range(10)}, timeout=3600)
         cache.set_many({f"forever:{n}": "1" for n in range(10)}, timeout=0)
@@ -371,7 +371,7 @@ class TestSweep:
 
     @pytest.mark.parametrize("table", ["otp_cache", "otp_hit"])
     def test_one_process_goes_on_where_another_ended(
-        self, table: str, path: Path, clock: time_machine.Traveller
+        self, table: str, path: Path, clock: Traveller
     ) -> None:
         rounds = 3
         with closing(Database(path)) as first:

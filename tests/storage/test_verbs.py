@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-import time_machine
 from storage_kit import EVERY, MAY_FORK, SHARED, forked, open_store
 from stores import at_once
+from time_machine import Traveller
 
 from flask_otp_auth.storage.base import Store, probe
 
@@ -86,9 +86,7 @@ def test_a_mark_ends_to_the_instant(store: Store, key: str) -> None:
 
 
 @pytest.mark.parametrize("store", ["memory", "simple", "sqlite", "memcached"], indirect=True)
-def test_our_clock_decides_what_is_over(
-    store: Store, key: str, clock: time_machine.Traveller
-) -> None:
+def test_our_clock_decides_what_is_over(store: Store, key: str, clock: Traveller) -> None:
     store.put({key: "1"}, 60)
     assert store.mark(f"{key}:mark", 60)
     clock.shift(59.9)

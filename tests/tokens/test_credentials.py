@@ -16,6 +16,7 @@ import time_machine
 from blinker import NamedSignal
 from fakes import ADA, BOB, Customers, FakeStore
 from limits.strategies import MovingWindowRateLimiter
+from time_machine import Traveller
 from werkzeug.local import LocalProxy
 
 from flask_otp_auth.core.actors import ActorRegistry, ActorType, ActorTypeSpec
@@ -111,8 +112,11 @@ class Shop:
         return True
 
 
+MakeShop = Callable[..., Shop]
+
+
 @pytest.fixture
-def make_shop() -> Callable[..., Shop]:
+def make_shop() -> MakeShop:
     """Make a shop where Ada is a customer, with settings of the test's own."""
 
     def make(*, secrets: tuple[bytes, ...] = (NEW,), like: Shop | None = None, **own: Any) -> Shop:
@@ -125,13 +129,13 @@ def make_shop() -> Callable[..., Shop]:
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., Shop]) -> Shop:
+def shop(make_shop: MakeShop) -> Shop:
     """The shop with default settings."""
     return make_shop()
 
 
 @pytest.fixture(autouse=True)
-def now() -> Iterator[time_machine.Traveller]:
+def now() -> Iterator[Traveller]:
     """The clock, at a whole second."""
     with time_machine.travel(NOW, tick=False) as clock:
         yield clock
@@ -256,16 +260,14 @@ class TestSigningIn:
         assert [claims_of(one).get("role") for one in (token, fresh)] == ["admin", "admin"]
         assert "role" not in claims_of(shop.register())
 
-    def test_a_token_never_outlives_its_sign_in(
-        self, make_shop: Callable[..., Shop], now: time_machine.Traveller
-    ) -> None:
+    def test_a_token_never_outlives_its_sign_in(self, make_shop: MakeShop, now: Traveller) -> None:
         shop = make_shop(token_ttl=60, session_ttl=100)
         token = shop.sign_in()
         now.shift(50)
         fresh = shop.credentials.refresh(token, NO_CALLER)
         assert claims_of(fresh)["exp"] == NOW + 100
 
-    def test_no_more_than_max_sign_ins(self, make_shop: Callable[..., Shop]) -> None:
+    def test_no_more_than_max_sign_ins(self, make_shop: MakeShop) -> None:
         shop = make_shop(max_sign_ins=2)
         tokens = [shop.sign_in() for _ in range(3)]
         assert [shop.is_valid(token) for token in tokens] == [False, True, True]
@@ -334,7 +336,7 @@ class TestIdentifying:
         with pytest.raises(Unauthorized):
             shop.credentials.refresh(token, NO_CALLER)
 
-    def test_max_age_counts_from_the_sign_in(self, shop: Shop, now: time_machine.Traveller) -> None:
+    def test_max_age_counts_from_the_sign_in(self, shop: Shop, now: Traveller) -> None:
         token = shop.sign_in()
         now.shift(30)
         assert shop.credentials.identify(token, max_age=30)
@@ -386,9 +388,7 @@ class TestIdentifying:
 class TestRefreshing:
     """A token that has not expired gives a fresh one of the same sign-in."""
 
-    def test_a_fresh_token_is_of_the_same_sign_in(
-        self, shop: Shop, now: time_machine.Traveller
-    ) -> None:
+    def test_a_fresh_token_is_of_the_same_sign_in(self, shop: Shop, now: Traveller) -> None:
         token = shop.sign_in()
         now.shift(3000)
         fresh = shop.credentials.refresh(token, NO_CALLER)
@@ -412,7 +412,7 @@ class TestRefreshing:
         assert [one["new_device"] for one in told] == [None, False, True]
 
     def test_it_goes_on_until_the_sign_in_has_lasted_long_enough(
-        self, make_shop: Callable[..., Shop], now: time_machine.Traveller
+        self, make_shop: MakeShop, now: Traveller
     ) -> None:
         shop = make_shop(token_ttl=60, session_ttl=100)
         token = shop.sign_in()
@@ -425,7 +425,7 @@ class TestRefreshing:
         with pytest.raises(Unauthorized):
             shop.credentials.refresh(token, NO_CALLER)
 
-    def test_an_expired_token_is_too_late(self, shop: Shop, now: time_machine.Traveller) -> None:
+    def test_an_expired_token_is_too_late(self, shop: Shop, now: Traveller) -> None:
         token = shop.sign_in()
         now.shift(3600 + 10)  # the leeway
         with pytest.raises(Unauthorized):
@@ -448,7 +448,7 @@ class TestRegistrations:
             "amr": ["otp"],
         }
 
-    def test_is_refreshed_once(self, shop: Shop, now: time_machine.Traveller) -> None:
+    def test_is_refreshed_once(self, shop: Shop, now: Traveller) -> None:
         token = shop.register()
         bob = shop.customers.add(BOB)
         now.shift(60)
@@ -525,7 +525,7 @@ class TestRegistrations:
             with pytest.raises(Unauthorized):
                 refused()
 
-    def test_expires(self, shop: Shop, now: time_machine.Traveller) -> None:
+    def test_expires(self, shop: Shop, now: Traveller) -> None:
         token = shop.register()
         shop.customers.add(BOB)
         now.shift(609)
@@ -535,7 +535,7 @@ class TestRegistrations:
             shop.credentials.refresh(token, NO_CALLER)
 
     def test_begins_no_sign_in_that_would_be_over(
-        self, make_shop: Callable[..., Shop], now: time_machine.Traveller
+        self, make_shop: MakeShop, now: Traveller
     ) -> None:
         shop = make_shop(token_ttl=60, session_ttl=100)
         token = shop.register()
@@ -729,13 +729,11 @@ class TestActorLimits:
     """Refreshes, sign-outs and sessions of one actor are counted together."""
 
     @pytest.fixture
-    def shop(self, make_shop: Callable[..., Shop]) -> Shop:
+    def shop(self, make_shop: MakeShop) -> Shop:
         """A shop that lets an actor do two things an hour."""
         return make_shop(actor_limits=limit("2/hour"))
 
-    def test_the_actor_is_told_when_to_come_back(
-        self, shop: Shop, now: time_machine.Traveller
-    ) -> None:
+    def test_the_actor_is_told_when_to_come_back(self, shop: Shop, now: Traveller) -> None:
         token = shop.sign_in()
         shop.credentials.refresh(token, NO_CALLER)
         now.shift(60)
@@ -778,7 +776,7 @@ class TestKeyRotation:
     """``SECRET_KEY_FALLBACKS`` carry over what is under way."""
 
     def test_a_token_still_works_and_is_refreshed_under_the_new_key(
-        self, make_shop: Callable[..., Shop]
+        self, make_shop: MakeShop
     ) -> None:
         before = make_shop(secrets=(OLD,))
         after = make_shop(secrets=(OLD, NEW), like=before)
@@ -790,9 +788,7 @@ class TestKeyRotation:
         after.credentials.revoke(fresh)
         assert not before.is_valid(token)
 
-    def test_a_registration_token_is_still_exchanged_once(
-        self, make_shop: Callable[..., Shop]
-    ) -> None:
+    def test_a_registration_token_is_still_exchanged_once(self, make_shop: MakeShop) -> None:
         before = make_shop(secrets=(OLD,))
         after = make_shop(secrets=(OLD, NEW), like=before)
         token = before.register()

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, RSAPSSAlgorithm
 from pems import ALGORITHMS, pem, public_pem
+from time_machine import Traveller
 
 from flask_otp_auth.core.keyset import SigningKey, asymmetric_key, symmetric_keys
 from flask_otp_auth.errors import Unauthorized
@@ -86,7 +87,7 @@ def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 @pytest.fixture(autouse=True)
-def now(clock: time_machine.Traveller) -> time_machine.Traveller:
+def now(clock: Traveller) -> Traveller:
     """The clock, at a whole second."""
     clock.move_to(NOW)
     return clock
@@ -179,7 +180,7 @@ class TestVerifying:
         assert is_valid(issuer(), sign(header, claims, NEW))
         assert not is_valid(issuer(), sign(header, claims, OLD))
 
-    def test_a_token_lasts_its_time_and_the_leeway(self, now: time_machine.Traveller) -> None:
+    def test_a_token_lasts_its_time_and_the_leeway(self, now: Traveller) -> None:
         token = issue(issuer(), expires_at=NOW + 60)
         now.move_to(NOW + 69.999)
         assert is_valid(issuer(leeway=10), token)
@@ -187,9 +188,7 @@ class TestVerifying:
         now.move_to(NOW + 70)
         assert not is_valid(issuer(leeway=10), token)
 
-    def test_a_token_from_the_future_is_accepted_within_the_leeway(
-        self, now: time_machine.Traveller
-    ) -> None:
+    def test_a_token_from_the_future_is_accepted_within_the_leeway(self, now: Traveller) -> None:
         token = issue(issuer())
         now.move_to(NOW - 10)
         assert is_valid(issuer(leeway=10), token)
@@ -414,7 +413,7 @@ class TestSessions:
         told = {name: getattr(claims, name) for name in SIGN_IN}
         assert (claims.subject, claims.all, told) == ("7", payload, SIGN_IN)
 
-    def test_a_session_ends_at_its_end_without_leeway(self, now: time_machine.Traveller) -> None:
+    def test_a_session_ends_at_its_end_without_leeway(self, now: Traveller) -> None:
         payload = self.payload()
         now.move_to(NOW + 3599.999)
         assert self.is_valid(payload)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 import time_machine
 from fakes import FakeStore
+from time_machine import Traveller
 
 from flask_otp_auth.core.context import Context
 from flask_otp_auth.core.crypto import Keys
@@ -26,7 +27,7 @@ def context(browser: str | None = "Firefox", platform: str | None = "Linux") -> 
 
 
 @pytest.fixture(autouse=True)
-def now() -> Iterator[time_machine.Traveller]:
+def now() -> Iterator[Traveller]:
     """The clock, at a whole second."""
     with time_machine.travel(NOW, tick=False) as clock:
         yield clock
@@ -94,7 +95,7 @@ class TestBeginning:
         assert ids(sign_ins) == [fifth, *reversed(others)]
 
     def test_the_oldest_is_the_one_that_began_first_whatever_the_clocks_say(
-        self, sign_ins: SignIns, now: time_machine.Traveller
+        self, sign_ins: SignIns, now: Traveller
     ) -> None:
         first = begin(sign_ins)
         now.shift(-60)  # another server's clock
@@ -109,7 +110,7 @@ class TestBeginning:
             assert ids(sign_ins, owner) == [sid]
 
     def test_an_expired_one_gives_up_its_slot_first(
-        self, store: FakeStore, sign_ins: SignIns, now: time_machine.Traveller
+        self, store: FakeStore, sign_ins: SignIns, now: Traveller
     ) -> None:
         expired = begin(sign_ins)
         store.items = {key: (value, float("inf")) for key, (value, _) in store.items.items()}
@@ -119,7 +120,7 @@ class TestBeginning:
         assert slot_of(begun[-1]) == slot_of(expired)
 
     def test_it_ends_to_the_second(
-        self, store: FakeStore, sign_ins: SignIns, now: time_machine.Traveller
+        self, store: FakeStore, sign_ins: SignIns, now: Traveller
     ) -> None:
         sid = begin(sign_ins)
         store.items = {key: (value, float("inf")) for key, (value, _) in store.items.items()}
@@ -129,7 +130,7 @@ class TestBeginning:
         assert ids(sign_ins) == []
 
     def test_a_ttl_that_was_shortened_counts_at_once(
-        self, sign_ins: SignIns, now: time_machine.Traveller
+        self, sign_ins: SignIns, now: Traveller
     ) -> None:
         sid = begin(sign_ins)
         now.shift(DAY)
@@ -290,9 +291,7 @@ class TestKeyRotation:
 class TestListing:
     """What an actor may see of its sign-ins."""
 
-    def test_says_where_and_since_when(
-        self, sign_ins: SignIns, now: time_machine.Traveller
-    ) -> None:
+    def test_says_where_and_since_when(self, sign_ins: SignIns, now: Traveller) -> None:
         one = begin(sign_ins, where=context("Firefox", "Linux"))
         now.shift(60)
         two = begin(sign_ins, where=context("Safari", "iOS"))
