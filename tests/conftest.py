@@ -1,5 +1,6 @@
 """The fixtures that tests share: a shop with customers, its app, its outbox, and a clock."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,17 +11,14 @@ from fakes import (
     START,
     Api,
     Customers,
-    FakeLimits,
-    FakeStore,
     MakeApp,
     MakeWatched,
     SignalRecorder,
     Watched,
+    watch,
 )
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from hypothesis import HealthCheck, settings
 
 from flask_otp_auth import OTPAuth
@@ -104,22 +102,7 @@ def clock() -> Iterator[time_machine.Traveller]:
 def make_watched(customers: Customers) -> MakeWatched:
     """Make a watched shop with settings of the test's own."""
 
-    def make(**config: Any) -> Watched:
-        app = Flask("shop")
-        app.config.update({"TESTING": True, "SECRET_KEY": SECRET, **config})
-        limiter = Limiter(
-            get_remote_address, app=app, storage_uri="fake://", strategy="moving-window"
-        )
-        store = FakeStore()
-        otp_auth = OTPAuth(cache=store, limiter=limiter)
-        otp_auth.add_actor_type("customer", customers)
-        otp_auth.init_app(app)
-        assert isinstance(limiter.storage, FakeLimits)
-        watched = Watched(app, otp_auth, store, limiter.storage, customers)
-        watched.forget_calls()
-        return watched
-
-    return make
+    return functools.partial(watch, customers)
 
 
 @pytest.fixture

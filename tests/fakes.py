@@ -10,6 +10,8 @@ import jwt
 from blinker import NamedSignal
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
 from limits.storage import MemoryStorage
 from werkzeug.test import TestResponse
 
@@ -58,6 +60,41 @@ class Customers:
     def find_by_id(self, actor_id: str) -> Customer | None:
         self.calls.append(("find_by_id", actor_id))
         return next((c for c in self.accounts if str(c.id) == actor_id), None)
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """An account, known by its address alone, so that processes need not share a table."""
+
+    id: str
+
+
+@dataclass
+class Everybody:
+    """An actor store in which everybody has an account, or nobody."""
+
+    joined: bool = True
+
+    def find_by_identifier(self, identifier: str) -> Somebody | None:
+        return Somebody(identifier) if self.joined else None
+
+    find_by_id = find_by_identifier
+
+
+@dataclass
+class HeldJobs:
+    """An executor that does nothing before it is told to."""
+
+    jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
+
+    def submit(self, function: Callable[..., None], /, *args: Any) -> None:
+        self.jobs.append((function, args))
+
+    def run(self) -> None:
+        """Do what was held."""
+        while self.jobs:
+            function, args = self.jobs.pop(0)
+            function(*args)
 
 
 class FakeStore(Store):
@@ -262,6 +299,21 @@ class Watched:
         self.store.calls.clear()
         self.limits.calls.clear()
         self.customers.calls.clear()
+
+
+def watch(customers: Customers, **config: Any) -> Watched:
+    """Make a watched shop."""
+    app = Flask("shop")
+    app.config.update({"TESTING": True, "SECRET_KEY": SECRET, **config})
+    limiter = Limiter(get_remote_address, app=app, storage_uri="fake://", strategy="moving-window")
+    store = FakeStore()
+    otp_auth = OTPAuth(cache=store, limiter=limiter)
+    otp_auth.add_actor_type("customer", customers)
+    otp_auth.init_app(app)
+    assert isinstance(limiter.storage, FakeLimits)
+    watched = Watched(app, otp_auth, store, limiter.storage, customers)
+    watched.forget_calls()
+    return watched
 
 
 #: Fixtures that make a shop with settings of the test's own.

@@ -6,15 +6,14 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stores import PATIENCE, until
+from stores import PATIENCE, StorageServer, until
 
 #: The folder of this repository.
 ROOT = Path(__file__).parent.parent
@@ -36,61 +35,25 @@ def environment(**variables: str) -> dict[str, str]:
     }
 
 
-class Server:
-    """A server that runs while the ``with`` block does.
+class Server(StorageServer):
+    """A server of an app, which runs while the ``with`` block does.
 
     :param command: what starts it.
-    :param folder: where; what it prints is kept there as well.
+    :param folder: where.
     """
 
     def __init__(self, command: Sequence[str], folder: Path, port: int, **variables: str) -> None:
-        self.port = port
-        self._command = command
-        self._folder = folder
-        self._variables = variables
-        self._log = folder / "output.txt"
+        super().__init__(folder, port, command, environment(**variables))
 
     def __enter__(self) -> "Server":
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                cwd=self._folder,
-                env=environment(**self._variables),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            until(self._is_up, "the server")
-        except BaseException:
-            self._stop()
-            raise
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
-        self._process.terminate()
         try:
-            self._process.wait(PATIENCE)
+            self.stop()
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _is_up(self) -> bool:
-        if self._process.poll() is not None:
-            raise AssertionError(f"{self._command} has stopped:\n{self.output}")
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
-
-    @property
-    def output(self) -> str:
-        """Return what it has printed until now."""
-        return self._log.read_text()
+            self.kill()
 
     def printed(self, pattern: str, count: int = 1) -> list[str]:
         """Return what it printed that matches, once there are so many matches."""
@@ -108,7 +71,7 @@ class Server:
         try:
             connection.request(method, path, json.dumps(body) if body else None, headers)
             answer = connection.getresponse()
-            return Answer(answer.status, json.loads(answer.read()))
+            return Answer(answer.status, json.loads(answer.read()), dict(answer.headers))
         finally:
             connection.close()
 
@@ -119,6 +82,7 @@ class Answer:
 
     status: int
     body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 class Shell:

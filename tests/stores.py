@@ -10,7 +10,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -71,13 +71,19 @@ def installed(program: str) -> str:
 
 
 class StorageServer:
-    """A server that can be stopped, killed, frozen and started again, always on the same port."""
+    """A server that can be stopped, killed, frozen and started again, always on the same port.
 
-    def __init__(self, folder: Path, port: int, command: Sequence[str]) -> None:
+    :ivar folder: where it is started; what it prints is kept there as well.
+    """
+
+    def __init__(
+        self, folder: Path, port: int, command: Sequence[str], env: Mapping[str, str] | None = None
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.port = port
         self._command = command
+        self._env = env
         self._output = folder / "output.txt"
 
     def __enter__(self) -> "StorageServer":
@@ -91,7 +97,12 @@ class StorageServer:
         """Start it, or start it again."""
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                self._command,
+                cwd=self.folder,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
         try:
             until(self._is_up, "the server")
@@ -118,8 +129,13 @@ class StorageServer:
         """Let it go on."""
         self._process.send_signal(signal.SIGCONT)
 
+    @property
+    def output(self) -> str:
+        """What it has printed until now."""
+        return self._output.read_text()
+
     def _is_up(self) -> bool:
-        assert self._process.poll() is None, f"it has stopped: {self._output.read_text()}"
+        assert self._process.poll() is None, f"{self._command} has stopped:\n{self.output}"
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
         except OSError:

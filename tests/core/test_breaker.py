@@ -116,20 +116,6 @@ class TestStayingOpen:
         assert makes_long_codes(engine)
 
 
-class TestTheSameWork:
-    @pytest.mark.parametrize("full", [True, False])
-    def test_for_a_failure_at_a_code_and_at_nothing_whichever_counter_is_full(
-        self, engine: Engine, full: bool
-    ) -> None:
-        fail(engine, 4, live=full)
-        work = {}
-        for live in (True, False):
-            before = len(engine.store.calls), len(engine.limits.calls)
-            fail(engine, 1, live=live)
-            work[live] = [*engine.store.verbs[before[0] :], *engine.limits.calls[before[1] :]]
-        assert work[True] == work[False] == ["hit", "look"]
-
-
 class TestSends:
     def test_they_are_counted_and_make_no_code_long(self, engine: Engine) -> None:
         counted = [engine.breaker.count_send("customer", limit("2/hour")) for _ in range(3)]

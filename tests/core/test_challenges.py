@@ -70,18 +70,6 @@ class TestForging:
     def test_garbage_fits_nothing(self, garbage: str) -> None:
         assert Challenges(Keys.derive([NEW], "shop")).fitting(garbage, SCOPES) == []
 
-    def test_each_changed_character_spoils_it(self, challenges: Challenges) -> None:
-        challenge = challenges.new(SCOPE)
-        for place, character in enumerate(challenge):
-            changed = "A" if character != "A" else "B"
-            forged = challenge[:place] + changed + challenge[place + 1 :]
-            assert challenges.fitting(forged, [SCOPE]) == []
-
-    def test_so_does_what_is_missing_or_too_much(self, challenges: Challenges) -> None:
-        challenge = challenges.new(SCOPE)
-        for forged in (challenge[:-4], challenge + "AAAA", challenge[4:], challenge * 2):
-            assert challenges.fitting(forged, [SCOPE]) == []
-
 
 class TestWhatCallersSend:
     @pytest.mark.parametrize("challenge", ["", "f00d", "x" * MAX_LENGTH, "ü", "\x00"])

@@ -18,7 +18,6 @@ from sqlalchemy.orm import (
     Mapped,
     Session,
     mapped_column,
-    scoped_session,
     sessionmaker,
 )
 
@@ -202,16 +201,3 @@ def test_a_row_that_is_there_already_is_told_from_one_that_lacks_a_value(
         store.create("not-null@example.com", {"name": "Eve"})
     with pytest.raises(IntegrityError, match="null value"):
         store.create(ADA, {})
-
-
-def test_a_look_up_leaves_no_transaction_open_in_the_server(
-    make_store: MakeStore, sessions: Sessions, engine: Engine
-) -> None:
-    make_store(ByNumber, id=7, email=ADA)
-    scoped = scoped_session(sessions)
-    store = SQLAlchemyActorStore(ByNumber, scoped)
-    assert store.find_by_identifier(ADA).id == 7
-    with engine.connect() as connection:
-        idle = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
-        assert connection.scalar(text(idle)) == 0
-    scoped.remove()

@@ -2,12 +2,11 @@
 
 import pytest
 from engine import LOGIN, REGISTRATION, Engine, MakeEngine
-from fakes import FakeLimits, FakeStore
+from fakes import FakeStore
 from time_machine import Traveller
 
 from flask_otp_auth.core.lanes import Turn
 from flask_otp_auth.core.scopes import Scope
-from flask_otp_auth.errors import Unavailable
 
 SHORT, LONG = Turn(long=False), Turn(long=True)
 BEGINS = Turn(long=True, attacked="sends")
@@ -181,42 +180,3 @@ class TestTheStore:
         assert engine.ask() == BEGINS
         assert engine.lanes.mark_attacked_by_guesses(LOGIN, engine.settings)
         assert engine.ask() == LONG
-
-
-class TestOutages:
-    def test_a_window_does_not_stay_shut_for_a_code_that_was_not_sent(
-        self, engine: Engine, limits: FakeLimits
-    ) -> None:
-        limits.reachable = False
-        with pytest.raises(Unavailable):
-            engine.ask()
-        limits.reachable = True
-        assert engine.ask() == SHORT
-
-    def test_nor_for_a_long_one_that_was_not(
-        self, make_engine: MakeEngine, store: FakeStore
-    ) -> None:
-        engine = make_engine(send_limits="1/hour")
-        engine.ask()
-        engine.lanes.open_window(LOGIN, long=False)
-        store.fails_at = len(store.calls) + 2  # all but the look and the first window
-
-        def recover() -> None:
-            store.fails_at = None
-
-        store.before_take = recover
-        with pytest.raises(Unavailable):
-            engine.ask()
-        assert engine.ask() == BEGINS
-
-    def test_if_the_store_is_away_as_well_it_ends_by_itself(
-        self, engine: Engine, store: FakeStore, limits: FakeLimits, clock: Traveller
-    ) -> None:
-        store.fails_at = len(store.calls) + 2  # the look and the window, but nothing after
-        limits.reachable = False
-        with pytest.raises(Unavailable):
-            engine.ask()
-        store.fails_at, limits.reachable = None, True
-        assert engine.ask() == "cooldown"
-        clock.shift(60)
-        assert engine.ask() == SHORT

@@ -4,24 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from fakes import ADA, BOB, Api, Customers, FakeLimits, FakeStore, SignalRecorder
-from flask import Flask
+from fakes import ADA, BOB, Api, SignalRecorder, Watched
 from time_machine import Traveller
 from werkzeug.test import TestResponse
 
-from flask_otp_auth import OTPAuth
 from flask_otp_auth.testing import Outbox
 
 
 @dataclass
-class Shop:
+class Shop(Watched):
     """The watched shop, with its routes, its codes, its signals, and a clock that stands still."""
 
-    app: Flask
-    otp_auth: OTPAuth
-    store: FakeStore
-    limits: FakeLimits
-    customers: Customers
     outbox: Outbox
     clock: Traveller
 
@@ -33,11 +26,6 @@ class Shop:
     def otp(self) -> str:
         """The newest code."""
         return self.outbox.last.otp
-
-    def forget_calls(self) -> None:
-        """Forget what was asked until now."""
-        for each in (self.store, self.limits, self.customers):
-            each.calls.clear()
 
 
 MakeShop = Callable[..., Shop]

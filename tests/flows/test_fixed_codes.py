@@ -133,12 +133,6 @@ class TestTheCode:
         LOGIN.ask(shop)
         assert LOGIN.is_good(shop, shop.otp)
 
-    def test_stays_good_while_its_secret_key_is_a_former_one(
-        self, make_shop: MakeShop, config: Any, codes: dict[str, str]
-    ) -> None:
-        shop = make_shop(**config, SECRET_KEY="n" + SECRET[::-1], SECRET_KEY_FALLBACKS=[SECRET])
-        assert LOGIN.is_good(shop, codes[ADA])
-
 
 class TestLimits:
     def test_it_takes_no_guess_and_is_good_when_none_is_left(

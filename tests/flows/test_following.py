@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import pytest
-from fakes import ADA, BOB, SECRET, wrong
-from routes import DOOR_IN, LOGIN, REGISTRATION, MakeShop, Shop, configured
+from fakes import ADA, BOB, wrong
+from routes import DOOR_IN, LOGIN, REGISTRATION, Shop, configured
 
 from flask_otp_auth import InvalidData, InvalidIdentifier, InvalidOTP, NotFound, RateLimited
 from flask_otp_auth.core.context import NO_CALLER, NoCaller
@@ -270,14 +270,6 @@ class TestFollowing:
         page.shop.clock.shift(61)
         assert not page.is_good(token)
         assert page.shop.recorder.reasons() == ["wrong", "expired", "unknown"]
-
-    def test_under_a_former_secret_key_is_good_once(self, page: Page, make_shop: MakeShop) -> None:
-        token = page.ask()
-        rotated = make_shop(SECRET_KEY="n" + SECRET[::-1], SECRET_KEY_FALLBACKS=[SECRET])
-        rotated.store.items.update(page.shop.store.items)
-        later = Page(rotated, challenge=page.challenge)
-        assert later.opens(token)
-        assert [later.is_good(token) for _ in range(2)] == [True, False]
 
     def test_of_whom_the_account_was_switched_off_or_deleted_is_refused(self, page: Page) -> None:
         page.shop.otp_auth.add_actor_type(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fakes import ADA, BOB, wrong
+from fakes import BOB, wrong
 from routes import LOGIN, REGISTRATION, MakeShop, Route, Shop, all_routes
 from werkzeug.test import TestResponse
 
@@ -198,15 +198,3 @@ def test_a_storage_that_forgets_everything_only_refuses(make_shop: MakeShop, rou
         route.ask(shop)
         assert route.is_good(shop, shop.otp)
     assert answers.keys() == {200, 400}
-
-
-def test_without_http_it_is_an_exception(shop: Shop) -> None:
-    shop.store.reachable = False
-    with shop.app.app_context():
-        for call in ("generate", "pre_register", "start"):
-            with pytest.raises(Unavailable):
-                getattr(shop.otp_auth, call)("customer", ADA)
-        for call in ("verify", "register", "authenticate", "finish"):
-            with pytest.raises(Unavailable):
-                getattr(shop.otp_auth, call)("customer", ADA, "123456")
-    assert shop.recorder.heard == []

@@ -103,33 +103,6 @@ class TestACode:
         assert tries == [True, False]
 
 
-class TestNothingCrossesOver:
-    @pytest.fixture
-    def shop(self, shop: Shop) -> Shop:
-        """Staff are kept with the customers, under the same addresses."""
-        shop.otp_auth.add_actor_type("user", shop.customers)
-        return shop
-
-    @all_routes
-    def test_from_one_purpose_type_or_identifier_to_another(self, shop: Shop, route: Route) -> None:
-        challenge = route.ask(shop)
-        otp = shop.otp
-        others = [
-            (actor_type, other, who)
-            for actor_type in ("customer", "user")
-            for other in ("verify", "register", "authenticate", "finish")
-            for who in (ADA, BOB)
-            if (actor_type, other, who) != ("customer", route.redeem_by, route.wanted)
-            and (route is not LOGIN or other != "authenticate")
-        ]
-        for number, (actor_type, redeem_by, who) in enumerate(others):
-            fields = {"challenge": challenge} if number % 2 else {}
-            shop.api.actor_type = actor_type
-            assert getattr(shop.api, redeem_by)(otp, who, **fields).status_code == 400
-        shop.api.actor_type = "customer"
-        assert route.is_good(shop, otp, challenge=challenge)
-
-
 class TestChallenges:
     @all_routes
     def test_any_of_this_identifier_and_purpose_goes_with_any_of_its_codes(

@@ -9,15 +9,12 @@ import time
 from dataclasses import dataclass, field
 
 import time_machine
-from fakes import ADA, BOB, SECRET, Customers, FakeStore, wrong
-from flask import Flask
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
+from fakes import ADA, BOB, Customers, watch, wrong
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from flask_otp_auth import OTPAuth, RequestError
+from flask_otp_auth import RequestError
 from flask_otp_auth.testing import Outbox
 
 DAY, HOUR, TTL, WINDOW, LONG_TTL, LONG_WINDOW, GRACE_TTL = 86_400, 3600, 300, 60, 600, 420, 60
@@ -144,21 +141,15 @@ class Shop(RuleBasedStateMachine):
         super().__init__()
         self.travel = time_machine.travel(1_767_268_800.5, tick=False)
         self.clock = self.travel.start()
-        self.store, self.customers, self.app = FakeStore(), Customers(), Flask("shop")
+        self.customers = Customers()
         self.customers.add(ADA)
-        self.app.config.update(
-            TESTING=True,
-            SECRET_KEY=SECRET,
+        watched = watch(
+            self.customers,
             OTP_AUTH_SEND_LIMITS=f"{SENDS}/hour",
             OTP_AUTH_VERIFY_LIMITS=f"{GUESSES}/day",
             OTP_AUTH_WARN_ON_ERROR=False,
         )
-        limiter = Limiter(
-            get_remote_address, app=self.app, storage_uri="fake://", strategy="moving-window"
-        )
-        self.otp_auth = OTPAuth(cache=self.store, limiter=limiter)
-        self.otp_auth.add_actor_type("customer", self.customers)
-        self.otp_auth.init_app(self.app)
+        self.app, self.otp_auth, self.store = watched.app, watched.otp_auth, watched.store
         self.outbox = Outbox(self.app).__enter__()
         self.people = {ADA: Person(True), BOB: Person(False)}
         self.is_exact, self.spoils = True, False

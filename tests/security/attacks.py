@@ -1,19 +1,11 @@
 """What attacks have in common: their limits, their routes, and the shops that they are tried on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-from fakes import Api, Customers, FakeLimits, FakeStore
+from fakes import Api, FakeLimits, FakeStore, HeldJobs, Watched
 from flask import Flask
 from tallies import Attack
-
-from flask_otp_auth import OTPAuth
-
-if TYPE_CHECKING:
-    from conftest import Watched as Watched
-else:
-    Watched = Any  # each folder's conftest has the same name
 
 #: Limits of addresses out of the way: this attacker has as many addresses as he likes.
 MANY_ADDRESSES = {
@@ -42,41 +34,6 @@ Begin = Callable[[str], Attack]
 
 
 @dataclass
-class Everybody:
-    """An actor store in which everybody is a member, or nobody."""
-
-    joined: bool = True
-
-    def find_by_identifier(self, identifier: str) -> "Somebody | None":
-        return Somebody(identifier) if self.joined else None
-
-    find_by_id = find_by_identifier
-
-
-@dataclass
-class Somebody:
-    """An account."""
-
-    id: str
-
-
-@dataclass
-class HeldJobs:
-    """An executor that does nothing before it is told to."""
-
-    jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
-
-    def submit(self, function: Callable[..., None], /, *args: Any) -> None:
-        self.jobs.append((function, args))
-
-    def run(self) -> None:
-        """Do what was held."""
-        while self.jobs:
-            function, args = self.jobs.pop(0)
-            function(*args)
-
-
-@dataclass
 class Standing:
     """A shop whose deliveries are held, on a store and on limits that can be watched."""
 
@@ -101,15 +58,8 @@ class Comparisons:
     count: int = 0
 
 
-@dataclass
-class OpenShop:
+class OpenShop(Watched):
     """A shop whose storage lies open to whoever attacks it; limits are elsewhere."""
-
-    app: Flask
-    otp_auth: OTPAuth
-    store: FakeStore
-    customers: Customers
-    limits: FakeLimits
 
     @property
     def values(self) -> dict[str, str]:

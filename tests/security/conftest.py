@@ -7,14 +7,12 @@ from attacks import (
     MANY_ADDRESSES,
     Begin,
     Comparisons,
-    Everybody,
-    HeldJobs,
     MakeStanding,
     OpenIt,
     OpenShop,
     Standing,
 )
-from fakes import SECRET, FakeLimits, FakeStore, MakeApp, MakeWatched
+from fakes import SECRET, Everybody, FakeLimits, FakeStore, HeldJobs, MakeApp, MakeWatched
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -52,9 +50,7 @@ def open_shop(make_watched: MakeWatched) -> OpenIt:
         watched = make_watched(OTP_AUTH_WARN_ON_ERROR=False, **MANY_ADDRESSES, **config)
         guard(watched.app)
         watched.store.items.clear()
-        return OpenShop(
-            watched.app, watched.otp_auth, watched.store, watched.customers, watched.limits
-        )
+        return OpenShop(**vars(watched))
 
     return make
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from attacks import ASKING, GUESSING, NO_LIMITS, Begin, Comparisons, Everybody
-from fakes import ADA, BOB, Api, Customers, MakeApp, bearer, sign_in
+from attacks import ASKING, GUESSING, NO_LIMITS, Begin, Comparisons
+from fakes import ADA, BOB, Api, Customers, Everybody, MakeApp, bearer, sign_in
 from flask import Flask, request
 from time_machine import Traveller
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from attacks import Begin, Everybody
-from fakes import ADA, BOB, SECRET, Api, Customers, MakeApp, bearer, register, sign_in
+from attacks import Begin
+from fakes import ADA, BOB, SECRET, Api, Customers, Everybody, MakeApp, bearer, register, sign_in
 from flask import Flask, session
 from forging import Forger, encode
 from itsdangerous import URLSafeTimedSerializer

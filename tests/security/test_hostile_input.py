@@ -7,8 +7,8 @@ from typing import Any
 
 import phonenumbers
 import pytest
-from attacks import ASKING, GUESSING, MANY_ADDRESSES, NO_LIMITS, Begin, Everybody
-from fakes import ADA, Api, MakeApp
+from attacks import ASKING, GUESSING, MANY_ADDRESSES, NO_LIMITS, Begin
+from fakes import ADA, Api, Everybody, MakeApp
 from flask import Flask
 from phonenumbers import PhoneNumberType
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from attacks import Begin, Watched
-from fakes import ADA, BOB, Api, MakeWatched, bearer, wrong
+from attacks import Begin
+from fakes import ADA, BOB, Api, MakeWatched, Watched, bearer, wrong
 from flask import Flask
 
 from flask_otp_auth import signals

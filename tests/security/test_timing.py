@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from attacks import ASKING, GUESSING, NO_LIMITS, Begin, MakeStanding, Somebody, Standing, guesses
-from fakes import Api
+from attacks import ASKING, GUESSING, NO_LIMITS, Begin, MakeStanding, Standing, guesses
+from fakes import Api, Somebody
 
 from flask_otp_auth.testing import Outbox
 

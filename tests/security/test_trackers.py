@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sentry_sdk
 from attacks import GUESSING, Begin, MakeStanding
-from fakes import ADA, BOB, SECRET, Api, Customers, MakeApp, MakeWatched, SignalRecorder, wrong
+from fakes import ADA, BOB, Api, Customers, MakeApp, MakeWatched, SignalRecorder, wrong
 from flask import Flask
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.flask import FlaskIntegration
@@ -85,11 +85,6 @@ def scrubber() -> EventScrubber:
 def fail_badly(sender: Flask, otp: str, identifier: str, challenge: str, **_: Any) -> None:
     """Fail as mailers do, with all that they know in the text of the error."""
     raise OSError(f"550 {identifier} {otp} {challenge}")
-
-
-@pytest.fixture
-def badly(app: Flask) -> None:
-    """Deliver badly."""
 
 
 def count(attack: Begin, kind: str, events: Events, secrets: list[str]) -> None:
@@ -171,20 +166,11 @@ def fail_to_find(identifier: str) -> None:
 
 
 def test_asvs_16_2_5_a_delivery_that_is_tried_again_is_an_event_without_the_code(
-    customers: Customers, watch: Watch, attack: Begin
+    make_app: MakeApp, watch: Watch, attack: Begin
 ) -> None:
     """OWASP ASVS 5.0, 16.2.5: in the threads of the real queue."""
-    app = Flask("shop")
-    app.config.update(
-        TESTING=True,
-        SECRET_KEY=SECRET,
-        OTP_AUTH_DELIVERY="background",
-        OTP_AUTH_DELIVERY_RETRIES=(1,),
-        **TEN_DIGITS,
-    )
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    otp_auth.init_app(app)
+    config = {"OTP_AUTH_DELIVERY": "background", "OTP_AUTH_DELIVERY_RETRIES": (1,), **TEN_DIGITS}
+    app = make_app(**config)
     signals.otp_generated.connect(fail_badly, app)
     recorder, events = SignalRecorder(app), watch()
     challenge = Api(app.test_client()).generate().get_json()["challenge"]

@@ -28,6 +28,7 @@ from typing import Any, Protocol
 
 import cachelib
 import limits
+from fakes import SECRET, Everybody, Somebody, wrong
 from flask import Flask
 
 import flask_otp_auth
@@ -47,7 +48,7 @@ JOSTLING = 0.1
 
 #: Budgets out of the way, except where a contest is about one of them.
 GENEROUS = {
-    "SECRET_KEY": "a-secret-key-of-more-than-32-bytes-for-tests",
+    "SECRET_KEY": SECRET,
     "TESTING": True,  # codes are delivered inline, so that they can be counted
     "OTP_AUTH_DIGITS": 10,
     "OTP_AUTH_TTL": 600,
@@ -66,26 +67,6 @@ GENEROUS = {
 Events = Counter[str]
 
 
-@dataclass
-class Customers:
-    """An actor store in which nobody has an account, until all at once everybody has."""
-
-    joined: bool = True
-
-    def find_by_identifier(self, identifier: str) -> "Customer | None":
-        return Customer(identifier) if self.joined else None
-
-    def find_by_id(self, actor_id: str) -> "Customer | None":
-        return Customer(actor_id) if self.joined else None
-
-
-@dataclass(frozen=True)
-class Customer:
-    """An account, known by its address alone, so that processes need not share a table."""
-
-    id: str
-
-
 class Shop:
     """One app, and what happened to each identifier in it.
 
@@ -94,7 +75,7 @@ class Shop:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.customers = Customers()
+        self.customers = Everybody()
         self.otp_auth = OTPAuth()
         self.otp_auth.add_actor_type("customer", self.customers)
         self.app = Flask("shop")
@@ -385,8 +366,8 @@ def window_that_ends(shop: Shop, identifier: str) -> Job:
 def a_sign_in(shop: Shop, identifier: str) -> Job:
     """Sign somebody in, and a stranger who must not notice what happens to others."""
     with shop.app.app_context():
-        token = shop.otp_auth.sign_in("customer", Customer(identifier))
-        other = shop.otp_auth.sign_in("customer", Customer(f"other.{identifier}"))
+        token = shop.otp_auth.sign_in("customer", Somebody(identifier))
+        other = shop.otp_auth.sign_in("customer", Somebody(f"other.{identifier}"))
     return Job(identifier, otp=other, token=token)
 
 
@@ -444,7 +425,7 @@ def ask_for_code(shop: Shop, job: Job, seat: int = 0) -> str:
 
 def guess_wrong(shop: Shop, job: Job, seat: int = 0) -> str:
     with shop.app.app_context():
-        shop.otp_auth.verify("customer", job.identifier, another(job.otp))
+        shop.otp_auth.verify("customer", job.identifier, wrong(job.otp))
     return "token"
 
 
@@ -454,7 +435,7 @@ def guess_right_once(shop: Shop, job: Job, seat: int) -> str:
 
 def sign_in(shop: Shop, job: Job, seat: int = 0) -> str:
     with shop.app.app_context():
-        shop.otp_auth.sign_in("customer", Customer(job.identifier))
+        shop.otp_auth.sign_in("customer", Somebody(job.identifier))
     return "token"
 
 
@@ -489,11 +470,6 @@ def post(shop: Shop, job: Job, seat: int, route: str, **fields: str) -> str:
         environ_base={"REMOTE_ADDR": f"2001:db8:{network[:4]}:{network[4:8]}::{seat + 1:x}"},
     )
     return str(answer.status_code)
-
-
-def another(otp: str) -> str:
-    """Return a wrong code of the same shape."""
-    return f"{(int(otp) + 1) % 10 ** len(otp):0{len(otp)}}"
 
 
 # What is looked at when a race is over.

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fakes import ADA, BOB, SECRET, Api, Customers, bearer, wrong
+from fakes import ADA, BOB, SECRET, Api, Customers, HeldJobs, bearer, wrong
 from flask import Flask
 from stores import Proxy, Redis, Storages, until
 from werkzeug.test import TestResponse
@@ -26,22 +26,6 @@ from flask_otp_auth.web.api import ROUTES
 from flask_otp_auth.web.context import current_caller
 
 MOST, MOST_IF_RIGHT = 5, 6
-
-
-@dataclass
-class HeldJobs:
-    """An executor that does nothing before it is told to."""
-
-    jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
-
-    def submit(self, function: Callable[..., None], /, *args: Any) -> None:
-        self.jobs.append((function, args))
-
-    def run(self) -> None:
-        """Do what was held."""
-        while self.jobs:
-            function, args = self.jobs.pop(0)
-            function(*args)
 
 
 @dataclass

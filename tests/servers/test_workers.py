@@ -4,7 +4,6 @@ Each code is used once, and each sign-out is everybody's.
 """
 
 import functools
-import json
 import os
 import signal
 import sys
@@ -13,14 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import bearer
-from launch import ROOT, Server
+from launch import ROOT, Answer, Server
 from stores import PATIENCE, Storages, at_once, free_port, until
 
 WORKERS = 4
@@ -71,18 +68,6 @@ SERVERS = [
 ]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A server's answer.
-
-    :ivar worker: the id of the process that gave it.
-    """
-
-    status: int
-    body: dict[str, Any]
-    worker: int
-
-
 class Shop:
     """The app of :mod:`wsgi` on some workers, and the codes that it has sent."""
 
@@ -113,25 +98,11 @@ class Shop:
     def post(self, route: str, **body: str) -> Answer | None:
         """Return the answer of a route, or ``None`` if the worker was killed."""
         try:
-            answer = self.call("POST", f"/auth/customer/otp/{route}", body)
+            answer = self.server.call("POST", f"/auth/customer/otp/{route}", body)
         except (OSError, HTTPException):
             return None
         assert answer.status in (200, 400), answer
         return answer
-
-    def call(self, method: str, path: str, body: Any = None, token: str | None = None) -> Answer:
-        """Send one request on a connection of its own."""
-        headers = bearer(token) if token else {}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)
-        try:
-            connection.request(method, path, json.dumps(body) if body else None, headers)
-            answer = connection.getresponse()
-            worker = int(answer.headers["Worker"])
-            return Answer(answer.status, json.loads(answer.read()), worker)
-        finally:
-            connection.close()
 
     def sent(self) -> list[str]:
         """Return a line for each code: the identifier, the code and the worker."""
@@ -155,16 +126,21 @@ class Shop:
         """Show a token to every worker, and return the statuses that it is answered with."""
         seen: dict[int, set[int]] = {}
 
-        def show(_: object) -> None:
-            answer = self.call("GET", "/me", token=token)
-            seen.setdefault(answer.worker, set()).add(answer.status)
+        def show() -> None:
+            answer = self.server.call("GET", "/me", token=token)
+            seen.setdefault(worker_of(answer), set()).add(answer.status)
 
         def ask_many() -> bool:
-            at_once(*[functools.partial(show, None)] * 8)
+            at_once(*[show] * 8)
             return len(seen) == WORKERS
 
         until(ask_many, "an answer of every worker")
         return set().union(*seen.values())
+
+
+def worker_of(answer: Answer) -> int:
+    """Return the id of the process that gave an answer."""
+    return int(answer.headers["Worker"])
 
 
 OpenShop = Callable[..., Any]
@@ -214,50 +190,30 @@ def test_each_code_is_used_once(
     assert "gevent" in name or len(workers) > 1
 
 
-@pytest.fixture(scope="class")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """Four workers of gunicorn, with no setting that says where codes are."""
-    shop = Shop(tmp_path_factory.mktemp("shop"), PLAIN)
-    with shop.server:
-        shop.started()
-        yield shop
+def test_workers_share_the_default_storage_without_being_told_so(open_shop: OpenShop) -> None:
+    """A code that one was asked for is used in another."""
 
+    def goes_from_one_to_another() -> bool:
+        (identifier,) = new(1)
+        asked = shop.post("generate", identifier=identifier)
+        answer = shop.post("verify", identifier=identifier, otp=shop.generate(identifier))
+        assert answer.status == 200
+        return worker_of(asked) != worker_of(answer)
 
-class TestDefaultStorage:
-    """Workers share it without being told so."""
-
-    def test_a_code_of_one_worker_is_used_in_another(self, shop: Shop) -> None:
-        def goes_from_one_to_another() -> bool:
-            (identifier,) = new(1)
-            asked = shop.post("generate", identifier=identifier)
-            answer = shop.post("verify", identifier=identifier, otp=shop.generate(identifier))
-            assert answer.status == 200
-            return bool(asked.worker != answer.worker)
-
+    with open_shop("default", PLAIN) as shop:
         until(goes_from_one_to_another, "two workers")
 
-    def test_of_many_right_answers_at_once_one_has_a_token(self, shop: Shop) -> None:
-        (identifier,) = new(1)
-        otp = shop.generate(identifier)
-        statuses = at_once(*[functools.partial(shop.verify, identifier, otp)] * 64)
-        assert sorted(statuses) == [200, *[400] * 63]
 
-    def test_a_sign_out_is_seen_by_all_workers_at_once(self, shop: Shop) -> None:
-        check_sign_out(shop)
-
-
-def test_a_sign_out_is_seen_by_all_workers_at_once(open_shop: OpenShop) -> None:
-    with open_shop("redis", PRELOADED) as shop:
-        check_sign_out(shop)
-
-
-def check_sign_out(shop: Shop) -> None:
-    """Sign somebody out, and look who hears of it."""
-    ended, other = shop.token(), shop.token()
-    assert shop.everybodys_answer(ended) == {200}
-    assert shop.call("POST", "/auth/token/revoke", token=ended).status == 200
-    assert shop.everybodys_answer(ended) == {401}
-    assert shop.everybodys_answer(other) == {200}
+@pytest.mark.parametrize(("kind", "command"), [("default", PLAIN), ("redis", PRELOADED)])
+def test_a_sign_out_is_seen_by_all_workers_at_once(
+    open_shop: OpenShop, kind: str, command: Command
+) -> None:
+    with open_shop(kind, command) as shop:
+        ended, other = shop.token(), shop.token()
+        assert shop.everybodys_answer(ended) == {200}
+        assert shop.server.call("POST", "/auth/token/revoke", token=ended).status == 200
+        assert shop.everybodys_answer(ended) == {401}
+        assert shop.everybodys_answer(other) == {200}
 
 
 @pytest.mark.parametrize(

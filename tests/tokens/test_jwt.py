@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, RSAPSSAlgorithm
-from pems import ALGORITHMS, pem, public_pem
+from pems import ALGORITHMS, pem
 from time_machine import Traveller
 
 from flask_otp_auth.core.keyset import SigningKey, asymmetric_key, symmetric_keys
@@ -264,17 +264,6 @@ class TestVerifying:
         changed = {k: v for k, v in {**header, **change}.items() if v is not ...}
         assert not is_valid(issuer(), sign(changed, claims))
 
-    @pytest.mark.parametrize("digest", ["sha384", "sha512"])
-    def test_no_other_algorithm_is_accepted_with_the_same_key(self, digest: str) -> None:
-        header, claims = parts(issue(issuer()))
-        header["alg"] = "HS" + digest[3:]
-        assert not is_valid(issuer(), sign(header, claims, NEW, digest))
-
-    @pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "HS256"])
-    def test_an_unsigned_token_is_refused(self, alg: str) -> None:
-        header, claims = parts(issue(issuer()))
-        assert not is_valid(issuer(), f"{encode({**header, 'alg': alg})}.{encode(claims)}.")
-
     @pytest.mark.parametrize("name", CLAIMS)
     def test_every_claim_of_ours_is_required(self, name: str) -> None:
         header, claims = parts(issue(issuer()))
@@ -357,15 +346,6 @@ class TestAsymmetricKeys:
         assert parts(issue(tokens))[0]["kid"] == published[1]["kid"]
         assert not {"d", "p", "q", "k"}.intersection(*published)
 
-    def test_a_published_key_is_no_secret_of_hs256(self, algorithm: str) -> None:
-        tokens = self.issuer(algorithm, "old")
-        header, claims = parts(issue(tokens))
-        text = public_pem(pem(algorithm, "old"))
-        (jwk,) = tokens.public_keys
-        for key in (text.encode(), text.strip().encode(), json.dumps(jwk).encode(), b""):
-            for alg in ("HS256", algorithm):
-                assert not is_valid(tokens, sign({**header, "alg": alg}, claims, key))
-
     def test_a_key_that_came_along_signs_nothing(self, algorithm: str) -> None:
         tokens = self.issuer(algorithm, "old")
         header, claims = parts(issue(tokens))
@@ -389,10 +369,6 @@ class TestAsymmetricKeys:
         signed = issue(tokens).rpartition(".")[0]
         for size in (0, 64, 256):
             assert not is_valid(tokens, f"{signed}.{encode(bytes(size))}")
-
-    def test_a_token_of_before_the_change_of_algorithm_is_refused(self, algorithm: str) -> None:
-        assert not is_valid(self.issuer(algorithm, "old"), issue(issuer()))
-        assert not is_valid(issuer(), issue(self.issuer(algorithm, "old")))
 
 
 class TestSessions:
