@@ -26,6 +26,9 @@ BOB = "bob@example.com"
 
 START = datetime(2026, 1, 2, 3, 4, 5, 900_000, tzinfo=UTC)
 
+#: A moment at a whole second.
+NOW = 1_700_000_000
+
 SECRET = "a-secret-key-of-more-than-32-bytes-for-tests"
 
 

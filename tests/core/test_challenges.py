@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+from engine import LOGIN, NEW, OLD
 from hypothesis import given
 from hypothesis import strategies as st
 from time_machine import Traveller
@@ -11,10 +12,6 @@ from flask_otp_auth.core.challenges import MAX_LENGTH, Challenges, check_challen
 from flask_otp_auth.core.crypto import Keys
 from flask_otp_auth.core.scopes import Scope
 from flask_otp_auth.errors import InvalidData
-
-OLD, NEW = b"the old secret key of the shop ...", b"the new secret key of the shop ..."
-
-SCOPE = Scope("customer", "login", "ada@example.com")
 
 #: Every way in which two requests may be for something else.
 SCOPES = [
@@ -42,27 +39,27 @@ class TestSealing:
             assert challenges.fitting(challenges.new(scope), SCOPES) == [scope]
 
     def test_each_request_gets_another_one(self, challenges: Challenges) -> None:
-        made = {challenges.new(SCOPE) for _ in range(100)}
+        made = {challenges.new(LOGIN) for _ in range(100)}
         assert len(made) == 100
         assert all(len(challenge) <= MAX_LENGTH for challenge in made)
 
     def test_it_can_stand_in_a_url_and_tells_nothing(self, challenges: Challenges) -> None:
-        challenge = challenges.new(SCOPE)
+        challenge = challenges.new(LOGIN)
         assert challenge.replace("-", "").replace("_", "").isalnum()
         assert "ada" not in challenge
 
     def test_it_lives_for_fifteen_minutes(self, challenges: Challenges, clock: Traveller) -> None:
-        challenge = challenges.new(SCOPE)
+        challenge = challenges.new(LOGIN)
         clock.shift(899)
-        assert challenges.fitting(challenge, [SCOPE]) == [SCOPE]
+        assert challenges.fitting(challenge, [LOGIN]) == [LOGIN]
         clock.shift(1)
-        assert challenges.fitting(challenge, [SCOPE]) == []
+        assert challenges.fitting(challenge, [LOGIN]) == []
 
     def test_one_under_a_former_secret_key_fits_while_that_is_a_fallback(self) -> None:
-        challenge = Challenges(Keys.derive([OLD], "shop")).new(SCOPE)
+        challenge = Challenges(Keys.derive([OLD], "shop")).new(LOGIN)
         rotated, replaced = Keys.derive([OLD, NEW], "shop"), Keys.derive([NEW], "shop")
-        assert Challenges(rotated).fitting(challenge, [SCOPE]) == [SCOPE]
-        assert Challenges(replaced).fitting(challenge, [SCOPE]) == []
+        assert Challenges(rotated).fitting(challenge, [LOGIN]) == [LOGIN]
+        assert Challenges(replaced).fitting(challenge, [LOGIN]) == []
 
 
 class TestForging:

@@ -1,7 +1,6 @@
 """Live codes: two newest are good, each once; whatever the storage forgets or holds instead."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 from engine import GRACE, LOGIN, NEW, OLD, REGISTRATION, Engine, MakeEngine
@@ -142,18 +141,6 @@ class TestWhatACodeIsFor:
                     assert engine.redeem(A, other) == expected
             assert engine.redeem(A, scope) == scope.purpose
 
-    def test_a_pointer_that_was_copied_elsewhere_is_good_for_nothing(
-        self, engine: Engine, store: FakeStore
-    ) -> None:
-        """Whoever can write to the store holds a code of his own, and tries it for somebody."""
-        mallory = replace(LOGIN, identifier="mallory@example.com")
-        engine.put(A, mallory)
-        engine.put(B)
-        own, ada = (pointer(store, of) for of in (0, 1))
-        store.items[ada] = store.items[own]
-        assert engine.redeem(A) == "wrong"
-        assert engine.redeem(A, mallory) == "login"
-
 
 def pointer(store: FakeStore, number: int) -> str:
     """Return the key of the pointer that was written as the ``number``-th."""
@@ -170,18 +157,6 @@ class TestTheStore:
         right, last = store.calls[-1][1]
         assert store.items[right][0] == "1"
         assert store.items[last][0] != "1"
-
-    @pytest.mark.parametrize(
-        "garbage", ["", "1", "[]", "null", "é", '[9e9,["k","d",9e9]]', "x" * 9]
-    )
-    def test_garbage_counts_as_absent(self, engine: Engine, store: FakeStore, garbage: str) -> None:
-        engine.put(A)
-        keys = list(store.items)
-        assert engine.redeem(A) == "login"
-        store.items.update(dict.fromkeys(keys, (garbage, 9e9)))
-        assert engine.redeem(A) == "unknown"
-        engine.put(B)
-        assert engine.redeem(B) == "login"
 
     def test_an_older_pointer_brings_no_used_code_back(
         self, engine: Engine, store: FakeStore

@@ -131,9 +131,7 @@ class Refusing:
     [refuse, partial(refuse), lambda asked: refuse(asked), Refusing(), lambda asked: Later(asked)],
     ids=["async def", "partial", "lambda", "object", "awaitable"],
 )  # fmt: skip
-def test_an_asynchronous_gate_is_waited_for(make_app, customers: object, gate: Any) -> None:
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
+def test_an_asynchronous_gate_is_waited_for(make_app, otp_auth: OTPAuth, gate: Any) -> None:
     otp_auth.before_code(gate)
     assert Api(make_app(otp_auth).test_client()).generate().status_code == 403
 
@@ -175,10 +173,8 @@ def test_a_gate_is_a_function_and_so_is_what_else_an_app_registers(place: str) -
     ids=["False", "0", "generator", "answer", "response", "error", "class", "dict"],
 )
 def test_a_gate_that_returns_what_it_meant_to_raise_lets_nobody_through(
-    make_app, customers: object, answer: Any
+    make_app, otp_auth: OTPAuth, answer: Any
 ) -> None:
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
     otp_auth.before_code(lambda asked: answer)
     with pytest.raises(TypeError, match="refuses by raising Refused"):
         Api(make_app(otp_auth).test_client()).generate()

@@ -4,7 +4,7 @@ import copy
 import json
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -12,9 +12,8 @@ from typing import Any
 
 import jwt
 import pytest
-import time_machine
 from blinker import NamedSignal
-from fakes import ADA, BOB, Customers, FakeStore
+from fakes import ADA, BOB, NOW, Customers, FakeStore
 from limits.strategies import MovingWindowRateLimiter
 from time_machine import Traveller
 from werkzeug.local import LocalProxy
@@ -42,7 +41,6 @@ from flask_otp_auth.tokens.registrations import RegistrationRights
 from flask_otp_auth.tokens.sign_ins import SignIns
 from flask_otp_auth.web.sessions import check_max_age
 
-NOW = 1_700_000_000
 DAY = 86_400
 OLD, NEW = b"o" * 32, b"n" * 32
 
@@ -132,13 +130,6 @@ def make_shop() -> MakeShop:
 def shop(make_shop: MakeShop) -> Shop:
     """The shop with default settings."""
     return make_shop()
-
-
-@pytest.fixture(autouse=True)
-def now() -> Iterator[Traveller]:
-    """The clock, at a whole second."""
-    with time_machine.travel(NOW, tick=False) as clock:
-        yield clock
 
 
 def claims_of(token: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import jwt
 import pytest
 import time_machine
 from cryptography.hazmat.primitives import serialization
+from fakes import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, RSAPSSAlgorithm
@@ -30,7 +31,6 @@ from flask_otp_auth.tokens.jwt import (
 )
 
 OLD, NEW = b"o" * 32, b"n" * 32
-NOW = 1_700_000_000
 TYPES = (AUTHENTICATION, REGISTRATION)
 ACTOR_TYPES = ("customer", "user")
 SIGN_IN: dict[str, Any] = {"sid": "0." + "5" * 32, "auth_time": NOW - 500, "amr": ("pwd", "otp")}
@@ -84,13 +84,6 @@ def sign(header: object, claims: object, key: bytes = NEW, digest: str = "sha256
 def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a token's header and claims."""
     return jwt.get_unverified_header(token), jwt.decode(token, options={"verify_signature": False})
-
-
-@pytest.fixture(autouse=True)
-def now(clock: Traveller) -> Traveller:
-    """The clock, at a whole second."""
-    clock.move_to(NOW)
-    return clock
 
 
 class TestIssuing:

@@ -2,12 +2,10 @@
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-import time_machine
-from fakes import FakeStore
+from fakes import NOW, FakeStore
 from time_machine import Traveller
 
 from flask_otp_auth.core.context import Context
@@ -16,7 +14,6 @@ from flask_otp_auth.errors import Unavailable
 from flask_otp_auth.tokens.sign_ins import MAX_SLOTS, Owner, SignIn, SignIns
 
 OLD, NEW = b"o" * 32, b"n" * 32
-NOW = 1_700_000_000
 DAY = 86_400
 ADA = Owner("customer", "1", most=4, ttl=30 * DAY)
 
@@ -24,13 +21,6 @@ ADA = Owner("customer", "1", most=4, ttl=30 * DAY)
 def context(browser: str | None = "Firefox", platform: str | None = "Linux") -> Context:
     """Return the context of a request from a browser."""
     return Context("en", datetime.now(UTC), browser, platform, "192.0.2.1")
-
-
-@pytest.fixture(autouse=True)
-def now() -> Iterator[Traveller]:
-    """The clock, at a whole second."""
-    with time_machine.travel(NOW, tick=False) as clock:
-        yield clock
 
 
 @pytest.fixture
