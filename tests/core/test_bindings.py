@@ -117,14 +117,6 @@ def test_any_change_of_what_is_bound_makes_another_code_of_it() -> None:
     assert cases >= 10_000
 
 
-@given(one=BINDS, two=BINDS)
-def test_two_facts_have_one_text_only_if_they_are_the_same(
-    one: dict[str, Any], two: dict[str, Any]
-) -> None:
-    texts = canonical_binding(None, one), canonical_binding(None, two)
-    assert (texts[0] == texts[1]) == (shape(one) == shape(two))
-
-
 def test_the_text_is_json_in_unicode_with_sorted_names() -> None:
     binds = {"to": "Zoë", "amount": 12, "parts": ({"b": None, "a": True}, [])}
     text = '["7",{"amount":12,"parts":[{"a":true,"b":null},[]],"to":"Zoë"}]'

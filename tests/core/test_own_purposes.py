@@ -93,12 +93,6 @@ class TestSettings:
             ["purpose", "contact:", "OTP_AUTH_VERIFY_LIMITS"],
         ]
 
-    def test_count_windows_that_do_not_move_twice(self) -> None:
-        specs = {"contact": spec(verify_limits="40/day")}
-        assert OwnPurposeRegistry(specs, APP, moving=True)
-        with pytest.raises(ConfigError, match="count twice"):
-            OwnPurposeRegistry(specs, APP, moving=False)
-
 
 class TestIdentifiers:
     def test_are_of_the_kind_that_the_purpose_has(self) -> None:
@@ -123,14 +117,6 @@ class TestIdentifiers:
 
 class TestFactories:
     """One OTPAuth may serve several apps, and each call of a factory registers anew."""
-
-    def test_a_name_that_is_registered_again_counts_from_the_next_app_on(self) -> None:
-        specs = {"contact": spec(digits=8)}
-        former = OwnPurposeRegistry(specs, APP)
-        specs["contact"] = spec(digits=9)
-        latter = OwnPurposeRegistry(specs, APP)
-        digits = [each.get("contact").settings.digits for each in (former, latter)]
-        assert digits == [8, 9]
 
     def test_a_name_that_is_registered_late_counts_even_if_it_was_used(self) -> None:
         specs: dict[str, OwnPurposeSpec] = {}

@@ -1,7 +1,7 @@
 """Lines of test identities: made by us alone, for ninety days at most, giving no code away."""
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -193,15 +193,3 @@ class TestTheSetting:
         assert "number 2 " in found
         assert what in found
         assert "ada" not in found
-
-    def test_is_told_with_the_other_faults_of_the_configuration(self) -> None:
-        line = replace(new()[0], identifier=BOB)
-        with pytest.raises(ConfigError) as caught:
-            load(line, OTP_AUTH_DIGITS=4)
-        assert len(caught.value.faults) == 2
-
-
-def test_times_are_in_utc() -> None:
-    line, _ = new()
-    assert (line.begin.tzinfo, line.end.tzinfo) == (UTC, UTC)
-    assert abs(line.begin - datetime.now(UTC)) < timedelta(minutes=1)

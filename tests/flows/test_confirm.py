@@ -281,15 +281,6 @@ class TestLongLives:
             for other in ("budget", "credit"):  # which the next round finds used up
                 invitation.send(ADA, subject=other)
 
-    @configured(send_limits="2/hour", resend_interval=0)
-    def test_a_thousand_amounts_are_no_thousand_messages(
-        self, transfer: Purpose, outbox: Outbox
-    ) -> None:
-        """Short codes count together, and beyond them there is one long code for all amounts."""
-        for number in range(20):
-            transfer.send(ADA, binds={"amount": number})
-        assert [len(message.otp) for message in outbox.messages] == [6, 6, 20]
-
     def test_and_no_longer(self, invitation: Purpose, outbox: Outbox, clock: Traveller) -> None:
         invitation.send(ADA)
         clock.shift(DAY)
