@@ -1,5 +1,6 @@
 """The rules by themselves, on a store and on limits that can be watched."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from blinker import NamedSignal
@@ -20,6 +21,17 @@ OLD, NEW = b"the old secret key of the shop ...", b"the new secret key of the sh
 LOGIN = Scope("customer", "login", "ada@example.com")
 REGISTRATION = Scope("customer", "registration", "ada@example.com")
 GRACE = Scope("customer", "grace", "ada@example.com")
+
+#: Every way in which two codes may be for something else.
+SCOPES = [
+    Scope(*parts)
+    for parts in itertools.product(
+        ("customer", "user", ""),
+        ("login", "registration", "door", "grace"),
+        ("ada@example.com", "bob@example.com"),
+        ("", "bound"),
+    )
+]
 
 
 class Engine:

@@ -1,28 +1,14 @@
 """Challenges: what somebody holds who asked; sealed for what he asked for, stored nowhere."""
 
-import itertools
-
 import pytest
-from engine import LOGIN, NEW, OLD
+from engine import LOGIN, NEW, OLD, SCOPES
 from hypothesis import given
 from hypothesis import strategies as st
 from time_machine import Traveller
 
 from flask_otp_auth.core.challenges import MAX_LENGTH, Challenges, check_challenge
 from flask_otp_auth.core.crypto import Keys
-from flask_otp_auth.core.scopes import Scope
 from flask_otp_auth.errors import InvalidData
-
-#: Every way in which two requests may be for something else.
-SCOPES = [
-    Scope(*parts)
-    for parts in itertools.product(
-        ("customer", "user"),
-        ("login", "registration", "door"),
-        ("ada@example.com", "bob@example.com"),
-        ("", "bound"),
-    )
-]
 
 
 @pytest.fixture

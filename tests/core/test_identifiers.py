@@ -318,10 +318,6 @@ class TestLines:
         settings = Settings(phone_countries=countries, phone_lines=lines)
         assert line_refusal(identifier, settings) == refusal
 
-    def test_by_default_only_mobile_phones_get_codes(self) -> None:
-        assert line_refusal(BERLIN_MOBILE, Settings()) is None
-        assert line_refusal(BERLIN, Settings()) == "line_not_allowed"
-
 
 class TestStoredForm:
     """The canonical form of what stands in a table."""

@@ -3,28 +3,16 @@
 import itertools
 
 import pytest
-from engine import GRACE, LOGIN, NEW, OLD, REGISTRATION, Engine, MakeEngine
+from engine import GRACE, LOGIN, NEW, OLD, REGISTRATION, SCOPES, Engine, MakeEngine
 from fakes import FakeStore
 from time_machine import Traveller
 
 from flask_otp_auth.core import codes
 from flask_otp_auth.core.lanes import Turn
 from flask_otp_auth.core.live_codes import NothingLive, Rejected
-from flask_otp_auth.core.scopes import Scope
 
 A, B, C, WRONG = "111111", "222222", "333333", "999999"
 LONG_A, LONG_B = "1" * 20, "2" * 20
-
-#: Every way in which two codes may be for something else.
-SCOPES = [
-    Scope(*parts)
-    for parts in itertools.product(
-        ("customer", "user", ""),
-        ("login", "registration", "door", "grace"),
-        ("ada@example.com", "bob@example.com"),
-        ("", "bound"),
-    )
-]
 
 
 class TestUsing:

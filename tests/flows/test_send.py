@@ -137,15 +137,6 @@ class TestKindsOfCodes:
 
 
 class TestACodeExistsIfAndOnlyIfItWasSent:
-    def test_so_there_is_none_for_who_gets_none(self, shop: Shop) -> None:
-        shop.customers.add(BOB)
-        LOGIN.ask(shop, BOB)
-        sent = {verb for verb, _ in shop.store.calls}
-        shop.customers.accounts.clear()
-        shop.forget_calls()
-        LOGIN.ask(shop, ADA)
-        assert sent - set(shop.store.verbs) == {"put"}
-
     def test_a_delivery_that_fails_lets_another_one_be_asked_for(self, shop: Shop) -> None:
         def fail(sender: object, **_: object) -> None:
             raise ConnectionError
