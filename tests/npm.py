@@ -19,7 +19,6 @@ def node_modules(config: pytest.Config, name: str, *packages: str) -> Path:
     installed("node")
     npm = installed("npm")
     cache = config.cache
-    assert cache is not None
     folder = cache.mkdir(name)
     modules = folder / "node_modules"
     wanted = [modules / package.rpartition("@")[0] / "package.json" for package in packages]

@@ -140,12 +140,10 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def ledger(pytestconfig: pytest.Config) -> Ledger:
     """The attacks of this run."""
-    found: Ledger = pytestconfig.pluginmanager.get_plugin(Ledger.__name__)
-    return found
+    return pytestconfig.pluginmanager.get_plugin(Ledger.__name__)
 
 
 @pytest.fixture(scope="session")
 def races(pytestconfig: pytest.Config) -> Races:
     """The races of this run."""
-    found: Races = pytestconfig.pluginmanager.get_plugin(Races.__name__)
-    return found
+    return pytestconfig.pluginmanager.get_plugin(Races.__name__)

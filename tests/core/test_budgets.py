@@ -86,10 +86,6 @@ class TestTaking:
         assert budgets.take(both).used_up
         assert budgets.take(both).refused is both
 
-    def test_no_two_lists_of_parts_share_one(self, budgets: Budgets) -> None:
-        for parts in (("ab", "c"), ("a", "bc"), ("abc",), ("", "abc")):
-            assert budgets.take(budget("1/hour", *parts)).refused is None
-
     def test_how_long_that_takes_can_be_asked(self, budgets: Budgets, clock: Traveller) -> None:
         one = budget("1/minute;9/hour")
         assert budgets.retry_after(one) == 1

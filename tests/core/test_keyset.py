@@ -18,8 +18,7 @@ from flask_otp_auth.core.keyset import MIN_RSA_BITS, asymmetric_key, symmetric_k
 @pytest.fixture(params=ALGORITHMS)
 def algorithm(request: pytest.FixtureRequest) -> str:
     """Each algorithm that has a public key."""
-    name: str = request.param
-    return name
+    return request.param
 
 
 def traditional(text: str, password: bytes | None = None) -> str:
@@ -66,20 +65,17 @@ class TestPublishedKey:
             "EdDSA": {"kty", "crv", "x"},
             "RS256": {"kty", "n", "e"},
         }
-        assert key.jwk is not None
         assert set(key.jwk) == members[algorithm] | {"kid", "alg", "use"}
         assert (key.jwk["alg"], key.jwk["use"]) == (algorithm, "sig")
         assert (key.algorithm, key.jwk["kid"]) == (algorithm, key.kid)
 
     def test_is_read_by_joserfc_which_gives_it_the_same_name(self, algorithm: str) -> None:
         key = asymmetric_key(pem(algorithm))
-        assert key.jwk is not None
         (read,) = KeySet.import_key_set({"keys": [dict(key.jwk)]}).keys
         assert read.thumbprint() == key.kid
 
     def test_holds_a_public_key_of_the_same_value(self, algorithm: str) -> None:
         jwk = asymmetric_key(pem(algorithm)).jwk
-        assert jwk is not None
         spki = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         assert jwt.PyJWK(dict(jwk)).key.public_bytes(*spki).decode() == public_pem(pem(algorithm))
 
@@ -87,7 +83,6 @@ class TestPublishedKey:
         keys = (ec.derive_private_key(number, ec.SECP256R1()) for number in range(1, 2000))
         short = next(key for key in keys if key.public_key().public_numbers().x < 2**248)
         jwk = asymmetric_key(private_pem(short)).jwk
-        assert jwk is not None
         assert [len(urlsafe_b64decode(jwk[name] + "=")) for name in "xy"] == [32, 32]
 
 

@@ -16,12 +16,6 @@ LONG_A, LONG_B = "1" * 20, "2" * 20
 
 
 class TestUsing:
-    def test_a_code_is_good_once(self, engine: Engine) -> None:
-        engine.put(A)
-        assert [engine.redeem(WRONG), engine.redeem(A), engine.redeem(A)] == [
-            "wrong", "login", "unknown"
-        ]  # fmt: skip
-
     def test_of_two_callers_who_were_right_one_wins(self, engine: Engine) -> None:
         engine.put(A)
         one, other = (engine.live_codes.match([LOGIN], A, long=False) for _ in range(2))

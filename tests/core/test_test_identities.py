@@ -73,17 +73,6 @@ class TestALine:
 
 
 class TestACode:
-    def test_is_good_for_its_identifier_and_type_any_number_of_times(self) -> None:
-        line, code = new()
-        assert [fits(line, code) for _ in range(3)] == [True] * 3
-        assert fits(line, code, replace(ADA_SCOPE, purpose="door"))
-        for other in (
-            replace(ADA_SCOPE, identifier=BOB),
-            replace(ADA_SCOPE, actor_type="user"),
-            replace(ADA_SCOPE, actor_type=""),
-        ):
-            assert not fits(line, code, other)
-
     def test_of_another_line_is_not_good(self) -> None:
         line, _ = new()
         assert not fits(line, new()[1])

@@ -48,16 +48,14 @@ class Route:
         """Ask for a code and return the challenge; the answer is always a success."""
         answer = getattr(shop.api, self.ask_by)(identifier or self.wanted)
         assert answer.status_code == 200
-        challenge: str = answer.get_json()["challenge"]
-        return challenge
+        return answer.get_json()["challenge"]
 
     def redeem(
         self, shop: Shop, otp: str, identifier: str | None = None, **fields: object
     ) -> TestResponse:
         """Answer with a code."""
         redeem = getattr(shop.api, self.redeem_by)
-        answer: TestResponse = redeem(otp, identifier or self.wanted, **fields)
-        return answer
+        return redeem(otp, identifier or self.wanted, **fields)
 
     def is_good(
         self, shop: Shop, otp: str, identifier: str | None = None, **fields: object

@@ -29,8 +29,7 @@ class Page:
 
     @property
     def redeemer(self) -> CodeRedeemer:
-        redeemer: CodeRedeemer = self.shop.app.extensions["otp_auth"].redeemer
-        return redeemer
+        return self.shop.app.extensions["otp_auth"].redeemer
 
     def ask(self, identifier: str = ADA, by: str = "start") -> str:
         """Ask for a code with a link, and return the end of the newest link."""
@@ -43,7 +42,6 @@ class Page:
     def newest(self) -> str:
         """Return the end of the newest link."""
         link = self.shop.outbox.last.link
-        assert link is not None
         assert link.startswith(PREFIX)
         return link.removeprefix(PREFIX)
 

@@ -108,8 +108,7 @@ class TestWhileItLasts:
             return shop
 
         def ask(shop: Shop) -> TestResponse:
-            answer: TestResponse = getattr(shop.api, route.ask_by)(route.wanted)
-            return answer
+            return getattr(shop.api, route.ask_by)(route.wanted)
 
         for found in interrupted(make, ask, what, lasts):
             shop = found.shop

@@ -40,8 +40,7 @@ class Shop:
 
     def token(self) -> str:
         """Sign Ada in and return the token."""
-        token: str = self.api.verify(self.code()).get_json()["token"]
-        return token
+        return self.api.verify(self.code()).get_json()["token"]
 
     def me(self, token: str) -> int:
         """Return how a guard answers a token."""

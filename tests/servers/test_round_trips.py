@@ -53,8 +53,7 @@ class Shop:
 
     def token(self) -> str:
         """Sign Ada in and return the token."""
-        token: str = self.api.verify(self.login_code()).get_json()["token"]
-        return token
+        return self.api.verify(self.login_code()).get_json()["token"]
 
     def registration(self) -> tuple[str, str]:
         """Register Bob, who has no account yet, and return the code and the token."""
@@ -85,7 +84,6 @@ MakeShop = Callable[..., Shop]
 @pytest.fixture
 def server(storages: Storages) -> Redis:
     server = storages["redis"]
-    assert isinstance(server, Redis)
     server.ask("FLUSHALL")  # what earlier tests have left
     return server
 

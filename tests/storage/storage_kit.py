@@ -66,16 +66,12 @@ def key() -> str:
 
 @pytest.fixture
 def redis_server(storages: Storages) -> Redis:
-    server = storages["redis"]
-    assert isinstance(server, Redis)
-    return server
+    return storages["redis"]
 
 
 @pytest.fixture
 def memcached_server(storages: Storages) -> Memcached:
-    server = storages["memcached"]
-    assert isinstance(server, Memcached)
-    return server
+    return storages["memcached"]
 
 
 def forked(processes: int, work: Callable[[int], Any]) -> list[Any]:

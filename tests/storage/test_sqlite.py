@@ -65,8 +65,7 @@ def look(path: Path, sql: str, *parameters: Any) -> list[Any]:
 
 
 def rows_in(path: Path, table: str) -> int:
-    count: int = look(path, f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 - the names are the test's own
-    return count
+    return look(path, f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 - the names are the test's own
 
 
 class TestCache:
