@@ -338,7 +338,8 @@ def sign_in(
         api.client.environ_base["HTTP_USER_AGENT"] = user_agent
     with Outbox(app) as outbox:
         api.generate(identifier)
-    return api.verify(outbox.last.otp, identifier).get_json()["token"]
+    token: str = api.verify(outbox.last.otp, identifier).get_json()["token"]
+    return token
 
 
 def register(app: Flask, identifier: str = BOB, actor_type: str = "customer") -> str:
@@ -346,4 +347,5 @@ def register(app: Flask, identifier: str = BOB, actor_type: str = "customer") ->
     api = Api(app.test_client(), actor_type=actor_type)
     with Outbox(app) as outbox:
         api.pre_register(identifier)
-    return api.register(outbox.last.otp, identifier).get_json()["token"]
+    token: str = api.register(outbox.last.otp, identifier).get_json()["token"]
+    return token

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-import jwt
 import pytest
-from fakes import ADA, BOB, wrong
+from fakes import ADA, BOB, claims_of, wrong
 from routes import DOOR_IN, LOGIN, REGISTRATION, Route, Shop, all_routes
 from werkzeug.test import TestResponse
 
@@ -70,7 +69,7 @@ class TestTheApp:
         shop.otp_auth.claims_loader(load)
         LOGIN.ask(shop)
         token = LOGIN.redeem(shop, shop.otp).get_json()["token"]
-        assert jwt.decode(token, options={"verify_signature": False})["theme"] == "dark"
+        assert claims_of(token)["theme"] == "dark"
 
     def test_nor_a_grace(self, shop: Shop, breakable: Break) -> None:
         REGISTRATION.ask(shop)

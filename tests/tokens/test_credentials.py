@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-import jwt
 import pytest
 from blinker import NamedSignal
-from fakes import ADA, BOB, NOW, Customers, FakeStore
+from fakes import ADA, BOB, NOW, Customers, FakeStore, claims_of
 from limits.strategies import MovingWindowRateLimiter
 from time_machine import Traveller
 from werkzeug.local import LocalProxy
@@ -129,11 +128,6 @@ def make_shop() -> MakeShop:
 def shop(make_shop: MakeShop) -> Shop:
     """The shop with default settings."""
     return make_shop()
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    """Return a token's claims, as anybody can read them."""
-    return jwt.decode(token, options={"verify_signature": False})
 
 
 def caller(browser: str | None = "Firefox", platform: str | None = "Linux") -> Caller:
