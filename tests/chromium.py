@@ -5,17 +5,15 @@ Without Chromium these tests are skipped by name; in CI that is a failure.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from stores import installed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 #: Chromium looks for nothing outside of this machine, and root can start it.
 ARGUMENTS = [
@@ -47,12 +45,9 @@ def chromium() -> Iterator[Browser]:
     """
     from playwright.sync_api import sync_playwright  # here: few tests need it
 
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is not installed")
-        pytest.skip("chromium is not installed")
+    program = shutil.which("chromium-browser") or installed("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield browser
         browser.close()
 

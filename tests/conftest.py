@@ -11,6 +11,7 @@ from fakes import (
     START,
     Api,
     Customers,
+    FakeStore,
     MakeApp,
     MakeWatched,
     SignalRecorder,
@@ -34,6 +35,12 @@ settings.register_profile(
     "mutate", deadline=None, derandomize=True, database=None, suppress_health_check=HealthCheck
 )
 settings.load_profile("busy")
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    """A store that can be watched and cut off."""
+    return FakeStore()
 
 
 @pytest.fixture

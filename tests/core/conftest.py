@@ -11,12 +11,6 @@ from flask_otp_auth.core.settings import Settings
 
 
 @pytest.fixture
-def store() -> FakeStore:
-    """A store that can be watched and cut off."""
-    return FakeStore()
-
-
-@pytest.fixture
 def limits() -> FakeLimits:
     """Limits that can be watched and cut off."""
     return FakeLimits()

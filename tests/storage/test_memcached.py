@@ -17,7 +17,7 @@ from limits import parse
 from limits.strategies import SlidingWindowCounterRateLimiter
 from pymemcache.serde import pickle_serde
 from storage_kit import open_limits, open_store
-from stores import PATIENCE, Memcached, at_once, free_port, until
+from stores import PATIENCE, Memcached, at_once, until
 
 from flask_otp_auth.errors import ConfigError, Unavailable
 from flask_otp_auth.storage.backends import backend_for
@@ -205,10 +205,6 @@ class TestURI:
     def test_it_forgets_and_is_asked_at_the_start(self) -> None:
         backend = backend_for("memcached://one", "")
         assert backend.contact_at_start is True
-
-    def test_nobody_there(self, key: str) -> None:
-        with pytest.raises(Unavailable):
-            open_store(f"memcached://127.0.0.1:{free_port()}").peek(key)
 
 
 class TestOwnClient:

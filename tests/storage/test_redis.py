@@ -301,7 +301,7 @@ class TestOutage:
             assert sock.gettimeout() is None
 
     def test_nobody_there(self, key: str, caplog: pytest.LogCaptureFixture) -> None:
-        for kind in ("redis", "redis+cluster"):
+        for kind in ("redis", "redis+cluster", "memcached"):
             store = LazyStore(backend_for(f"{kind}://127.0.0.1:{free_port()}", "").open_store)
             for use in (store.connect, lambda store=store: store.peek(key)):
                 with pytest.raises(Unavailable):

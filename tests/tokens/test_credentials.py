@@ -271,10 +271,6 @@ class TestSigningInWithoutACode:
         with pytest.raises(TypeError, match="an actor must have an id"):
             shop.credentials.sign_in("customer", None, ("pwd",), NO_CALLER)
 
-    def test_an_unknown_actor_type_is_not_found(self, shop: Shop) -> None:
-        with pytest.raises(NotFound):
-            shop.credentials.sign_in("nobody", shop.customers.accounts[0], ("pwd",), NO_CALLER)
-
 
 class TestIdentifying:
     """A token counts while its sign-in and its actor do."""
@@ -593,6 +589,8 @@ class TestRevoking:
     def test_an_unknown_actor_type_is_not_found(self, shop: Shop) -> None:
         with pytest.raises(NotFound):
             shop.credentials.revoke_all("nobody", 1)
+        with pytest.raises(NotFound):
+            shop.credentials.sign_in("nobody", shop.customers.accounts[0], ("pwd",), NO_CALLER)
         assert shop.sign_ins.calls == []
 
     def test_an_outage_is_told(self, shop: Shop) -> None:

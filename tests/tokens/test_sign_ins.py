@@ -23,12 +23,6 @@ def context(browser: str | None = "Firefox", platform: str | None = "Linux") -> 
     return Context("en", datetime.now(UTC), browser, platform, "192.0.2.1")
 
 
-@pytest.fixture
-def store() -> FakeStore:
-    """Where sign-ins are kept."""
-    return FakeStore()
-
-
 def sign_ins_on(store: FakeStore, *secrets: bytes) -> SignIns:
     """Return the sign-ins of an app with these secret keys, the newest last."""
     return SignIns(store, Keys.derive(secrets or (NEW,), "shop"))
