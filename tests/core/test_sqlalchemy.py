@@ -54,8 +54,9 @@ from flask_otp_auth.sqlalchemy import RECHECK_INTERVAL, SQLAlchemyActorStore
 
 ADA, BOB, PHONE = "ada@example.com", "bob@example.com", "+493012345678"
 
-
 Add = Callable[..., None]
+Store = SQLAlchemyActorStore
+Make = Callable[..., Store]
 Sessions = sessionmaker[Session]
 
 
@@ -75,7 +76,7 @@ class Member(Base):
     is_active: Mapped[bool] = mapped_column(default=True)
 
 
-def actor_type(store: SQLAlchemyActorStore) -> ActorType:
+def actor_type(store: Store) -> ActorType:
     return ActorTypeSpec.build("member", store).resolve(Settings(), special_use=lambda: False)
 
 
@@ -109,11 +110,11 @@ class TestByIdentifier:
     """Which row an identifier is that of."""
 
     @pytest.fixture
-    def store(self, sessions: Sessions) -> SQLAlchemyActorStore:
+    def store(self, sessions: Sessions) -> Store:
         """Members by e-mail address or phone number."""
         return SQLAlchemyActorStore(Member, sessions, identifiers=("email", "phone"))
 
-    def test_any_of_the_columns_may_have_it(self, store: SQLAlchemyActorStore, add: Add) -> None:
+    def test_any_of_the_columns_may_have_it(self, store: Store, add: Add) -> None:
         add(Member(id=1, email=ADA, phone=PHONE))
         add(Member(id=2, email=BOB))
         assert [store.find_by_identifier(text).id for text in (ADA, PHONE, BOB)] == [1, 1, 2]
@@ -125,15 +126,13 @@ class TestByIdentifier:
         assert by_mail.find_by_identifier(PHONE) is None
 
     @pytest.mark.parametrize("identifier", ["eve@example.com", "", "None", "%", "' OR 1=1 --"])
-    def test_an_unknown_one_is_nobody_s(
-        self, store: SQLAlchemyActorStore, add: Add, identifier: str
-    ) -> None:
+    def test_an_unknown_one_is_nobody_s(self, store: Store, add: Add, identifier: str) -> None:
         add(Member(email=ADA))
         assert store.find_by_identifier(identifier) is None
 
     @pytest.mark.parametrize("other", [{"email": ADA}, {"email": BOB, "phone": ADA}])
     def test_two_rows_with_one_identifier_in_whichever_columns_are_an_error(
-        self, store: SQLAlchemyActorStore, add: Add, other: dict[str, str]
+        self, store: Store, add: Add, other: dict[str, str]
     ) -> None:
         add(Member(email=ADA))
         add(Member(**other))
@@ -141,7 +140,7 @@ class TestByIdentifier:
             store.find_by_identifier(ADA)
         assert ADA not in str(caught.value)
 
-    def test_one_row_that_has_it_twice_is_none(self, store: SQLAlchemyActorStore, add: Add) -> None:
+    def test_one_row_that_has_it_twice_is_none(self, store: Store, add: Add) -> None:
         add(Member(id=1, email=ADA, phone=ADA))
         assert store.find_by_identifier(ADA).id == 1
 
@@ -150,14 +149,14 @@ class TestRowsThatDoNotCount:
     """Deleted and inactive rows sign nobody in, and are in nobody's way."""
 
     @pytest.fixture
-    def store(self, sessions: Sessions) -> SQLAlchemyActorStore:
+    def store(self, sessions: Sessions) -> Store:
         """Members who have not left."""
         return SQLAlchemyActorStore(
             Member, sessions, is_deleted=lambda member: member.deleted_at is not None
         )
 
     @pytest.fixture
-    def members(self, store: SQLAlchemyActorStore) -> ActorType:
+    def members(self, store: Store) -> ActorType:
         """The actor type of these members."""
         return actor_type(store)
 
@@ -176,16 +175,12 @@ class TestRowsThatDoNotCount:
         assert members.find_including_inactive(BOB).id == 2
 
     @pytest.mark.parametrize("gone", [{"deleted_at": datetime.now(UTC)}, {"is_active": False}])
-    def test_who_has_a_new_row_is_found(
-        self, store: SQLAlchemyActorStore, add: Add, gone: dict[str, Any]
-    ) -> None:
+    def test_who_has_a_new_row_is_found(self, store: Store, add: Add, gone: dict[str, Any]) -> None:
         add(Member(id=1, email=ADA, **gone))
         add(Member(id=2, email=ADA))
         assert store.find_by_identifier(ADA).id == 2
 
-    def test_of_two_who_were_switched_off_none_is_the_owner(
-        self, store: SQLAlchemyActorStore, add: Add
-    ) -> None:
+    def test_of_two_who_were_switched_off_none_is_the_owner(self, store: Store, add: Add) -> None:
         add(Member(email=ADA, is_active=False))
         add(Member(email=ADA, is_active=False))
         with pytest.raises(AmbiguousActor):
@@ -229,13 +224,13 @@ class TestCollations:
         engine.dispose()
 
     @pytest.fixture
-    def store(self, sessions: Sessions) -> SQLAlchemyActorStore:
+    def store(self, sessions: Sessions) -> Store:
         """The accounts."""
         return SQLAlchemyActorStore(Loose, sessions)
 
     @pytest.mark.parametrize("stored", ["ádá@example.com", "ada@exámple.com", "adá@example.com "])
     def test_a_look_alike_is_somebody_else(
-        self, store: SQLAlchemyActorStore, add: Add, sessions: Sessions, stored: str
+        self, store: Store, add: Add, sessions: Sessions, stored: str
     ) -> None:
         add(Loose(id="1", email=stored))
         with sessions() as session:
@@ -244,14 +239,12 @@ class TestCollations:
 
     @pytest.mark.parametrize("stored", ["Ada@Example.com", "ada@example.com "])
     def test_another_spelling_of_the_same_address_is_the_same_person(
-        self, store: SQLAlchemyActorStore, add: Add, stored: str
+        self, store: Store, add: Add, stored: str
     ) -> None:
         add(Loose(id="1", email=stored))
         assert store.find_by_identifier(ADA).id == "1"
 
-    def test_two_spellings_in_two_rows_are_an_error(
-        self, store: SQLAlchemyActorStore, add: Add
-    ) -> None:
+    def test_two_spellings_in_two_rows_are_an_error(self, store: Store, add: Add) -> None:
         add(Loose(id="1", email="Ada@example.com"))
         add(Loose(id="2", email=ADA))
         with pytest.raises(AmbiguousActor):
@@ -274,7 +267,7 @@ class TestCollations:
         assert case_matters.find_by_identifier(ADA) is None
         assert case_matters.find_by_identifier("Ada@example.com").id == "1"
 
-    def test_ids_are_compared_exactly_too(self, store: SQLAlchemyActorStore, add: Add) -> None:
+    def test_ids_are_compared_exactly_too(self, store: Store, add: Add) -> None:
         add(Loose(id="ada", email=ADA))
         assert store.find_by_id("ada").email == ADA
         assert [store.find_by_id(text) for text in ("ADA", "ádá", "ada ")] == [None, None, None]
@@ -551,12 +544,12 @@ class TestTransactions:
         engine.dispose()
 
     @pytest.fixture
-    def store(self, scoped: Any) -> SQLAlchemyActorStore:
+    def store(self, scoped: Any) -> Store:
         return SQLAlchemyActorStore(Member, scoped.given)
 
     @pytest.mark.parametrize("ask", ASKS)
     def test_the_one_that_a_look_up_begins_ends_with_it(
-        self, store: SQLAlchemyActorStore, scoped: Any, ask: Callable[[Any], Any]
+        self, store: Store, scoped: Any, ask: Callable[[Any], Any]
     ) -> None:
         ask(store)
         assert not scoped().in_transaction()
@@ -573,7 +566,7 @@ class TestTransactions:
 
     @pytest.mark.parametrize("ask", [*ASKS[:1], *ASKS[2:3], ASKS[4]])
     def test_an_actor_stays_loaded_and_in_the_session(
-        self, store: SQLAlchemyActorStore, scoped: Any, ask: Callable[[Any], Any]
+        self, store: Store, scoped: Any, ask: Callable[[Any], Any]
     ) -> None:
         member = ask(store)
         assert not inspect(member).expired_attributes
@@ -586,7 +579,7 @@ class TestTransactions:
 
     @pytest.mark.parametrize("ask", ASKS[:4])
     def test_one_that_the_app_has_begun_goes_on(
-        self, store: SQLAlchemyActorStore, scoped: Any, ask: Callable[[Any], Any]
+        self, store: Store, scoped: Any, ask: Callable[[Any], Any]
     ) -> None:
         bob = Member(id=2, email=BOB)
         scoped.add(bob)
@@ -598,9 +591,7 @@ class TestTransactions:
         scoped.rollback()
         assert store.find_by_identifier(BOB) is None
 
-    def test_changes_that_are_not_written_yet_are_not_lost(
-        self, store: SQLAlchemyActorStore, scoped: Any
-    ) -> None:
+    def test_changes_that_are_not_written_yet_are_not_lost(self, store: Store, scoped: Any) -> None:
         ada = store.find_by_id("1")
         ada.phone = PHONE
         with scoped.no_autoflush:
@@ -609,7 +600,7 @@ class TestTransactions:
         assert ada.phone == PHONE
 
     def test_what_an_earlier_look_up_has_loaded_is_read_anew(
-        self, store: SQLAlchemyActorStore, scoped: Any
+        self, store: Store, scoped: Any
     ) -> None:
         ada = store.find_by_id("1")
         with Session(scoped.get_bind()) as another, another.begin():
@@ -685,16 +676,14 @@ class TestIgnoringCase:
     """Rows whose addresses stand as people typed them."""
 
     @pytest.fixture
-    def make(self, sessions: Sessions) -> Callable[..., SQLAlchemyActorStore]:
-        def make(**options: Any) -> SQLAlchemyActorStore:
+    def make(self, sessions: Sessions) -> Make:
+        def make(**options: Any) -> Store:
             return SQLAlchemyActorStore(Member, sessions, ("email", "phone"), **options)
 
         return make
 
     @pytest.mark.parametrize("options", [{}, {"ignore_case": True}, {"canonical": str.lower}])
-    def test_they_are_their_owner_s(
-        self, make: Callable[..., Any], add: Add, options: dict[str, Any]
-    ) -> None:
+    def test_they_are_their_owner_s(self, make: Make, add: Add, options: dict[str, Any]) -> None:
         add(Member(id=1, email="Ada@Example.com"))
         add(Member(id=2, email=BOB, phone=PHONE))
         store = make(**options)
@@ -703,31 +692,25 @@ class TestIgnoringCase:
         assert store.find_by_identifier(PHONE).id == 2
         assert store.find_by_identifier("eve@example.com") is None
 
-    def test_that_can_be_switched_off(self, make: Callable[..., Any], add: Add) -> None:
+    def test_that_can_be_switched_off(self, make: Make, add: Add) -> None:
         add(Member(email="Ada@Example.com"))
         assert make(ignore_case=False).find_by_identifier(ADA) is None
 
     @pytest.mark.parametrize("options", [{}, {"ignore_case": True}])
-    def test_two_of_them_are_an_error(
-        self, make: Callable[..., Any], add: Add, options: dict[str, Any]
-    ) -> None:
+    def test_two_of_them_are_an_error(self, make: Make, add: Add, options: dict[str, Any]) -> None:
         add(Member(email="Ada@Example.com"))
         add(Member(email="ADA@example.com"))
         with pytest.raises(AmbiguousActor):
             make(**options).find_by_identifier(ADA)
 
-    def test_so_are_one_of_them_and_a_canonical_one(
-        self, make: Callable[..., Any], add: Add
-    ) -> None:
+    def test_so_are_one_of_them_and_a_canonical_one(self, make: Make, add: Add) -> None:
         add(Member(id=1, email="Ada@Example.com"))
         add(Member(id=2, email=ADA))
         with pytest.raises(AmbiguousActor):
             make(ignore_case=True).find_by_identifier(ADA)
         assert make().find_by_identifier(ADA).id == 2
 
-    def test_a_form_in_which_case_matters_is_heeded(
-        self, make: Callable[..., Any], add: Add
-    ) -> None:
+    def test_a_form_in_which_case_matters_is_heeded(self, make: Make, add: Add) -> None:
         add(Member(email="Ada@Example.com"))
         assert make(canonical=str, ignore_case=True).find_by_identifier(ADA) is None
 
@@ -743,7 +726,7 @@ class TestIgnoringCase:
             assert store.find_by_identifier(ADA) is None
 
     def test_a_table_is_looked_through_for_them_once_an_hour(
-        self, make: Callable[..., Any], add: Add, engine: Engine, caplog: pytest.LogCaptureFixture
+        self, make: Make, add: Add, engine: Engine, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Or strangers could make the database read all of it with each unknown address."""
         queries: list[str] = []
@@ -779,7 +762,7 @@ class TestIgnoringCase:
     @pytest.mark.parametrize("options", [{}, {"ignore_case": True}])
     def test_phone_numbers_with_separators_are_found_alike(
         self,
-        make: Callable[..., Any],
+        make: Make,
         add: Add,
         caplog: pytest.LogCaptureFixture,
         options: dict[str, Any],
@@ -794,7 +777,7 @@ class TestIgnoringCase:
         assert make(ignore_case=False).find_by_identifier(PHONE) is None
 
     def test_a_number_without_a_country_code_is_found_if_the_form_has_a_country(
-        self, make: Callable[..., Any], add: Add
+        self, make: Make, add: Add
     ) -> None:
         add(Member(id=1, phone="030 12345678"))
         assert make().find_by_identifier(PHONE) is None
@@ -812,7 +795,7 @@ class TestIgnoringCase:
         ],
     )
     def test_rows_that_are_not_canonical_are_counted(
-        self, make: Callable[..., Any], add: Add, row: dict[str, Any], count: int
+        self, make: Make, add: Add, row: dict[str, Any], count: int
     ) -> None:
         add(Member(email="bob@shop.test"))
         add(Member(**row))
@@ -928,12 +911,10 @@ class TestCreating:
     """New rows, for somebody who has proved an identifier."""
 
     @pytest.fixture
-    def store(self, sessions: Sessions) -> SQLAlchemyActorStore:
+    def store(self, sessions: Sessions) -> Store:
         return SQLAlchemyActorStore(Joined, sessions, ("email", "phone"))
 
-    def test_a_row_is_written_and_comes_back_loaded(
-        self, store: SQLAlchemyActorStore, sessions: Sessions
-    ) -> None:
+    def test_a_row_is_written_and_comes_back_loaded(self, store: Store, sessions: Sessions) -> None:
         made = store.create(ADA, {"name": "Ada"})
         assert (made.id, made.email, made.phone, made.name) == (1, ADA, None, "Ada")
         with sessions() as session:
@@ -960,7 +941,7 @@ class TestCreating:
 
     @pytest.mark.parametrize("taken", [{}, {"nickname": "countess"}])
     def test_a_row_that_is_there_already_is_a_duplicate(
-        self, store: SQLAlchemyActorStore, taken: dict[str, str]
+        self, store: Store, taken: dict[str, str]
     ) -> None:
         store.create(BOB if taken else ADA, {"name": "First", **taken})
         with pytest.raises(DuplicateError) as caught:
@@ -977,13 +958,11 @@ class TestCreating:
         assert store.create(BOB, {"name": "Bob"}).name == "Bob"
         scoped.remove()
 
-    def test_a_form_that_lacks_a_field_is_no_duplicate(self, store: SQLAlchemyActorStore) -> None:
+    def test_a_form_that_lacks_a_field_is_no_duplicate(self, store: Store) -> None:
         with pytest.raises(IntegrityError):
             store.create(ADA, {})
 
     @pytest.mark.parametrize("field", ["email", "phone", "id"])
-    def test_a_form_can_not_set_what_nobody_has_proved(
-        self, store: SQLAlchemyActorStore, field: str
-    ) -> None:
+    def test_a_form_can_not_set_what_nobody_has_proved(self, store: Store, field: str) -> None:
         with pytest.raises(ValueError, match=f"fields= must not set {field}"):
             store.create(ADA, {"name": "Eve", field: PHONE})

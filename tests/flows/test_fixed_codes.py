@@ -11,17 +11,20 @@ from routes import DOOR_IN, LOGIN, REGISTRATION, MakeShop, Route, Shop, all_rout
 from flask_otp_auth.core.crypto import Keys
 from flask_otp_auth.core.test_identities import FixedCodes
 
+#: By their identifiers.
+Codes = dict[str, str]
+
 KEYS = Keys.derive([SECRET.encode()], "shop")
 
 
 @pytest.fixture
-def codes() -> dict[str, str]:
+def codes() -> Codes:
     """The fixed codes by their identifiers."""
     return {}
 
 
 @pytest.fixture
-def config(clock: Any, codes: dict[str, str]) -> dict[str, Any]:
+def config(clock: Any, codes: Codes) -> dict[str, Any]:
     """Ada and Bob are test identities for a week."""
     lines = []
     for who in (ADA, BOB):
@@ -62,9 +65,7 @@ class TestAsking:
 
 class TestTheCode:
     @pytest.mark.parametrize("route", [LOGIN, DOOR_IN], ids=lambda route: route.name)
-    def test_signs_in_any_number_of_times(
-        self, shop: Shop, codes: dict[str, str], route: Route
-    ) -> None:
+    def test_signs_in_any_number_of_times(self, shop: Shop, codes: Codes, route: Route) -> None:
         challenge = route.ask(shop)
         for given in (None, challenge, challenge):
             assert route.is_good(shop, codes[ADA], challenge=given)
@@ -75,7 +76,7 @@ class TestTheCode:
         (method,) = {said["method"] for said in shop.recorder.of("actor_authenticated")}
         assert method == "otp"
 
-    def test_joins_and_then_signs_in(self, shop: Shop, codes: dict[str, str]) -> None:
+    def test_joins_and_then_signs_in(self, shop: Shop, codes: Codes) -> None:
         """As an ordinary one: within its grace by the same code, which stays good after it."""
         for _ in range(2):
             assert shop.api.register(codes[BOB]).status_code == 200
@@ -87,21 +88,21 @@ class TestTheCode:
         methods = [said["method"] for said in shop.recorder.of("actor_authenticated")]
         assert methods == ["grace", "otp", "otp"]
 
-    def test_joins_by_the_one_door(self, shop: Shop, codes: dict[str, str]) -> None:
+    def test_joins_by_the_one_door(self, shop: Shop, codes: Codes) -> None:
         token = shop.api.finish(codes[BOB], BOB).get_json()
         assert token["registration"] is True
         shop.customers.add(BOB)
         assert shop.api.refresh(token["token"]).status_code == 200
         assert shop.api.finish(codes[BOB], BOB).get_json().keys() == {"token"}
 
-    def test_signs_nobody_in_who_has_no_account(self, shop: Shop, codes: dict[str, str]) -> None:
+    def test_signs_nobody_in_who_has_no_account(self, shop: Shop, codes: Codes) -> None:
         assert not LOGIN.is_good(shop, codes[BOB], BOB)
         shop.customers.accounts[0].is_active = False
         assert not LOGIN.is_good(shop, codes[ADA])
         assert shop.recorder.reasons() == ["unknown", "unknown"]
         assert shop.recorder.of("test_identity_used") == []
 
-    def test_gives_an_ordinary_sign_in(self, shop: Shop, codes: dict[str, str]) -> None:
+    def test_gives_an_ordinary_sign_in(self, shop: Shop, codes: Codes) -> None:
         token = shop.api.verify(codes[ADA]).get_json()["token"]
         listed = shop.api.client.get("/auth/sign-ins", headers=bearer(token)).get_json()
         assert len(listed["sign_ins"]) == 1
@@ -109,7 +110,7 @@ class TestTheCode:
         assert shop.api.refresh(token).status_code == 401
 
     @all_routes
-    def test_is_good_for_nobody_else(self, shop: Shop, codes: dict[str, str], route: Route) -> None:
+    def test_is_good_for_nobody_else(self, shop: Shop, codes: Codes, route: Route) -> None:
         shop.otp_auth.add_actor_type("user", shop.customers)
         other = ADA if route.wanted == BOB else BOB
         assert not route.is_good(shop, codes[other])
@@ -117,14 +118,12 @@ class TestTheCode:
         shop.api.actor_type = "user"
         assert not route.is_good(shop, codes[route.wanted])
 
-    def test_is_good_for_no_purpose_of_the_app_s_own(
-        self, shop: Shop, codes: dict[str, str]
-    ) -> None:
+    def test_is_good_for_no_purpose_of_the_app_s_own(self, shop: Shop, codes: Codes) -> None:
         answer = pytest.raises(Exception, match="Invalid OTP")
         with shop.app.app_context(), answer:
             shop.otp_auth.purpose("contact").verify(ADA, codes[ADA])
 
-    def test_ends_with_its_week(self, shop: Shop, codes: dict[str, str]) -> None:
+    def test_ends_with_its_week(self, shop: Shop, codes: Codes) -> None:
         """Then the identifier is an ordinary one."""
         shop.clock.shift(7 * 86_400 - 1)
         assert LOGIN.is_good(shop, codes[ADA])
@@ -136,7 +135,7 @@ class TestTheCode:
 
 class TestLimits:
     def test_it_takes_no_guess_and_is_good_when_none_is_left(
-        self, make_shop: MakeShop, config: Any, codes: dict[str, str]
+        self, make_shop: MakeShop, config: Any, codes: Codes
     ) -> None:
         shop = make_shop(**config, OTP_AUTH_VERIFY_LIMITS="3/day")
         for _ in range(5):
@@ -147,14 +146,14 @@ class TestLimits:
         assert LOGIN.is_good(shop, codes[ADA])
 
     def test_it_counts_against_the_address(
-        self, make_shop: MakeShop, config: Any, codes: dict[str, str]
+        self, make_shop: MakeShop, config: Any, codes: Codes
     ) -> None:
         shop = make_shop(**config, OTP_AUTH_IP_VERIFY_LIMITS="2/hour")
         answers = [shop.api.verify(code).status_code for code in (codes[ADA], wrong(codes[ADA]))]
         assert [*answers, shop.api.verify(codes[ADA]).status_code] == [200, 400, 429]
 
     def test_it_needs_a_challenge_where_others_do(
-        self, make_shop: MakeShop, config: Any, codes: dict[str, str]
+        self, make_shop: MakeShop, config: Any, codes: Codes
     ) -> None:
         shop = make_shop(**config, OTP_AUTH_REQUIRE_CHALLENGE=True)
         assert shop.api.verify(codes[ADA]).get_json()["type"] == "invalid_data"
@@ -175,7 +174,7 @@ class TestLimits:
 
 
 def test_its_use_is_audited_without_the_identifier(
-    shop: Shop, codes: dict[str, str], caplog: pytest.LogCaptureFixture
+    shop: Shop, codes: Codes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "flask_otp_auth.audit"):
         LOGIN.is_good(shop, codes[ADA])
