@@ -505,13 +505,30 @@ async def ask_later(row: Any) -> bool:
         ({"session": "sqlite://"}, "session= must be db"),
         ({"session": async_sessionmaker()}, "must give plain sessions"),
         ({"session": async_scoped_session(async_sessionmaker(), int)}, "must give plain sessions"),
+        ({"key": Member.id}, "has no attribute 'Member"),
+        ({"identifiers": [Member.email]}, "has no attribute 'Member"),
+        ({"key": "metadata"}, "can't be made of the text"),
+        ({"is_active": "disabled"}, "must be plain functions"),
+        ({"is_active": Member.is_active}, "must be plain functions"),
+        ({"is_active": False}, "must be plain functions"),
+        ({"is_deleted": None}, "must be plain functions"),
+        ({"canonical": "email"}, "must be plain functions"),
         ({"is_active": ask_later}, "must be plain functions, not async def"),
         ({"is_deleted": ask_later}, "must be plain functions, not async def"),
+        ({"canonical": ask_later}, "must be plain functions, not async def"),
     ],
 )
 def test_what_can_not_work_is_told_at_once(sessions: Sessions, given: Any, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         SQLAlchemyActorStore(**{"model": Member, "session": sessions, **given})
+
+
+@pytest.mark.parametrize("kind", [LargeBinary(16), DateTime()])
+def test_a_key_that_no_text_leads_to_is_refused(sessions: Sessions, kind: Any) -> None:
+    by_kind = model("ByKind", column="number", id=mapped_column(kind, primary_key=True))
+    with pytest.raises(ConfigError, match=r"ByKind\.id can't be made of the text .* key="):
+        SQLAlchemyActorStore(by_kind, sessions)
+    assert SQLAlchemyActorStore(by_kind, sessions, key="number")
 
 
 ASKS = [

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fakes import ADA, BOB, Api, SignalRecorder
-from flask import Flask
+from flask import Flask, Response, request
 
 from flask_otp_auth import OTPAuth, Refused
 from flask_otp_auth.core.gates import Asked

@@ -548,7 +548,7 @@ class TestRevoking:
     def test_ends_what_does_not_count_meanwhile(
         self,
         make_shop: Callable[..., Shop],
-        now: time_machine.Traveller,
+        now: Traveller,
         setting: dict[str, int],
     ) -> None:
         """Or it would count again once the setting is changed back."""
