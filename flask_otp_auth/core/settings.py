@@ -274,7 +274,7 @@ def _suggestion(name: str, prefix: str, names: Mapping[str, str]) -> str:
         return f"; set {setting}, {reason}"
     if not prefix and name in {item.name for item in fields(Settings)}:
         return f" of one type: set {PREFIX}{name.upper()} for the whole app"
-    close = difflib.get_close_matches(name if prefix else name.lower(), names, n=1)
+    close = difflib.get_close_matches(name.upper() if prefix else name.lower(), names, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 

@@ -332,6 +332,7 @@ class TestFaults:
         ("name", "suggestion"),
         [
             ("TLL", "; did you mean OTP_AUTH_TTL?"),
+            ("digits", "; did you mean OTP_AUTH_DIGITS?"),
             ("MAX_ATTEMPTS", "; set OTP_AUTH_VERIFY_LIMITS, which counts every guess"),
             ("XYZZY_PLUGH_42_FROBNICATE", ""),
         ],
