@@ -107,12 +107,13 @@ class CodeSender:
         signal = signals.confirmation_otp_generated
         return self._draw(job, settings, signal, arguments, member=job.step_up)
 
-    def give_up(self, job: SendJob) -> None:
+    def give_up(self, job: SendJob, *, is_tried: bool) -> None:
         """Let another code be asked for at once, as this one could not be delivered.
 
         It gives no send back: a mail server may have timed out after it had accepted. So a long
         code, which has no limit but its window, takes one of ``SEND_LIMITS`` to have it opened.
 
+        :param is_tried: whether a handler was called; if not, nothing was sent.
         :raises Unavailable: if the store or the limiter can't be reached.
         """
         settings = self.settings_of(job.scope)
@@ -120,7 +121,7 @@ class CodeSender:
         if is_expired(job.asked_at + interval):  # the window is a newer request's
             return
         budget = send_budget(job.scope, settings)
-        if not job.long or self.budgets.take(budget).refused is None:
+        if not (job.long and is_tried) or self.budgets.take(budget).refused is None:
             self.lanes.open_window(job.scope, long=job.long)
 
     def _count(self, scope: Scope, settings: Settings, namespace: str, *, enforced: bool) -> None:

@@ -30,9 +30,10 @@ class Sender(Protocol):
         :raises Unavailable: if the store or the limiter can't be reached.
         """
 
-    def give_up(self, job: SendJob) -> None:
+    def give_up(self, job: SendJob, *, is_tried: bool) -> None:
         """Let another code be asked for at once, as this one could not be delivered.
 
+        :param is_tried: whether a handler was called; if not, nothing was sent.
         :raises Unavailable: if the store can't be reached.
         """
 
@@ -112,7 +113,7 @@ class JobRunner:
         self._announce(job, failure, manner, attempts)
         is_notice = job.suppressed or (message is not None and message.otp is None)
         if not is_notice:
-            self._reopen(job)
+            self._reopen(job, is_tried=message is not None)
 
     def _report(self, job: SendJob, failure: Failure) -> None:
         """Log what was raised elsewhere than in a handler; an outage is no fault of the app's."""
@@ -120,9 +121,9 @@ class JobRunner:
         message = Message(signals.delivery_failed, job.scope.facts())
         self._signaller.report(failure, message, level=level, where="")
 
-    def _reopen(self, job: SendJob) -> None:
+    def _reopen(self, job: SendJob, *, is_tried: bool) -> None:
         with suppress(Unavailable):
-            self._sender.give_up(job)
+            self._sender.give_up(job, is_tried=is_tried)
 
     def _look_up(self, job: SendJob, manner: Manner) -> list[Step]:
         return self._within(job, manner, lambda: self._prepare(job, manner))
@@ -146,7 +147,7 @@ class JobRunner:
         if failure is None:
             return self._calls(job, manner, self._notice(job, reason), OTHERS, job.expires_at)
         if manner.raises_outages and isinstance(failure.error, Unavailable):
-            self._reopen(job)
+            self._reopen(job, is_tried=False)
             raise failure.error
         self.give_up(job, failure, manner)
         return []

@@ -77,7 +77,7 @@ class Sender:
         signal = CODE_SIGNALS[purpose]
         return Outgoing(signal, arguments, Secret(CODE), purpose == "login", time.time() + 300)
 
-    def give_up(self, job: SendJob) -> None:
+    def give_up(self, job: SendJob, *, is_tried: bool) -> None:
         self.given_up.append(job.scope.purpose)
         if not self.reachable:
             raise Unavailable
