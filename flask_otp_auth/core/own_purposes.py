@@ -66,7 +66,7 @@ class OwnPurposeSpec:
         :raises ConfigError: if its own settings contradict the app's.
         """
         own = settings.overridden(self.overrides, f"purpose {self.name}", moving)
-        return OwnPurpose(self.name, self._form(own.phone_region, special_use), own)
+        return OwnPurpose(self._form(own.phone_region, special_use), own)
 
     def _form(self, region: str | None, special_use: Callable[[], bool]) -> Canonicaliser:
         if self.identifier is not None:
@@ -105,7 +105,6 @@ class OwnPurpose:
     :ivar settings: the app's settings with the purpose's own in place.
     """
 
-    name: str
     canonical: Canonicaliser
     settings: Settings
 

@@ -73,7 +73,7 @@ def _between(low: int, high: int, read: Check, fault: str) -> Check:
 
 def matching(pattern: str, fault: str) -> Check:
     """Return the check for a text of a form."""
-    form = re.compile(pattern, re.DOTALL)
+    form = re.compile(pattern)
 
     def check(value: object) -> str:
         if not isinstance(value, str) or not form.fullmatch(value):

@@ -168,7 +168,7 @@ class TokenIssuer:
                 audience=list(actor_types),
                 issuer=self._issuer,
                 leeway=self.leeway,
-                options={"require": list(CLAIMS), "enforce_minimum_key_length": True},
+                options={"enforce_minimum_key_length": True},
             )
         except (jwt.PyJWTError, ArithmeticError, KeyError, RecursionError, TypeError, ValueError):
             raise Unauthorized from None

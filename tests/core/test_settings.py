@@ -126,6 +126,7 @@ class TestGoodValues:
             ("IP_VERIFY_LIMITS", "30/minute;300/hour", (parse("30/minute"), parse("300/hour"))),
             ("SEND_LIMITS", "5 per hour", (parse("5/hour"),)),
             ("SEND_LIMITS", "5/hour;1/minute", (parse("1/minute"), parse("5/hour"))),
+            ("SEND_LIMITS", "7/90 minute;5/hour", (parse("5/hour"), parse("7/90 minute"))),
             ("MAX_SIGN_INS", 1, 1),
             ("MAX_SIGN_INS", 100, 100),
             ("MAX_GUESS_CHANCE", 1, 1.0),
@@ -211,7 +212,8 @@ NOT_SECONDS = [
 NOT_LIMITS = [None, 5, "", "often", "5", "5/fortnight", "-1/hour", "0/hour", "5/hour;0/day",
               "5/hour;", ["5/hour"]]  # fmt: skip
 NOT_FLAGS = [None, 0, 1, "yes", "False", "1"]
-NOT_URIS = [7, "", "redis", "cache:6379", "postgresql://db", "://", "REDIS", "redis:/cache", ["x"]]
+NOT_URIS = [7, "", "redis", "cache:6379", "postgresql://db", "://", "REDIS", "redis:/cache",
+            "redis://cache\n", ["x"]]  # fmt: skip
 NOT_PREFIXES = [
     None, 7, "", "auth", "/", "/auth/", "https://shop.example.com", "//auth", "/a b", "/a?b",
     "/<lang/auth", "/lang>/auth", "/<>/auth",
@@ -256,7 +258,7 @@ BAD: dict[str, list[Any]] = {
     "registration_token_ttl": [*NOT_SECONDS, 0, 86_401],
     "token_algorithm": [None, "", "none", "HS512", "hs256"],
     "token_keys": [None, "a PEM", b"a PEM", [b"a PEM"], ["a PEM", 7], {"new": "a PEM"}],
-    "token_issuer": [None, "", 7],
+    "token_issuer": [None, "", 7, "shop\n"],
     "token_leeway": [*NOT_SECONDS, 301],
     "pages": NOT_FLAGS,
     "site_name": [None, 7, "", " ", "Ada's\nshop", "shop\u202e"],
@@ -285,9 +287,104 @@ class TestFaults:
         (fault,) = faults(**{setting: value})
         assert fault.startswith(f"{setting} must ")
 
-    def test_a_fault_shows_the_value_that_was_found(self) -> None:
-        assert faults(OTP_AUTH_DIGITS=4) == (
-            "OTP_AUTH_DIGITS must be a whole number from 6 to 10, not 4",
+    @pytest.mark.parametrize(
+        ("name", "value", "fault"),
+        [
+            (
+                "URL_PREFIX",
+                "auth",
+                "a path such as \"/auth\", without a slash at its end, not 'auth'",
+            ),
+            ("DIGITS", 4, "a whole number from 6 to 10, not 4"),
+            ("TTL", 601, "1 to 600 whole seconds, as a number or a timedelta, not 601"),
+            (
+                "SEND_LIMITS",
+                5,
+                'a limit such as "5/hour", or several: "30/minute;300/hour", not 5',
+            ),
+            (
+                "SEND_LIMITS",
+                "often",
+                'a limit such as "5/hour", or several: "30/minute;300/hour", not \'often\'',
+            ),
+            (
+                "SEND_LIMITS",
+                "0/hour",
+                'a limit such as "5/hour", or several: "30/minute;300/hour"; 0 would refuse '
+                "everybody, not '0/hour'",
+            ),
+            ("MAX_GUESS_CHANCE", 0, "a chance: more than 0, at most 1, not 0"),
+            ("PAGES", 1, "True or False (in the environment true or false), not 1"),
+            ("DELIVERY", 7, "one of background, inline, not 7"),
+            (
+                "DELIVERY_RETRIES",
+                [0],
+                "a list of at most 10 delays of 1 to 600 whole seconds each, not [0]",
+            ),
+            (
+                "PHONE_REGION",
+                49,
+                'a country as ISO 3166 has it, such as "DE" ("GB", not "UK"), not 49',
+            ),
+            (
+                "PHONE_COUNTRIES",
+                [49],
+                'a list of countries as ISO 3166 has them, such as ["DE", "GB"] (not "UK"), '
+                "not [49]",
+            ),
+            ("PHONE_LINES", [], "a list of one or more of mobile, fixed, personal, voip, not []"),
+            ("SESSION_KEEP", 7, 'a list of keys of the session, such as ["basket"], not 7'),
+            ("TOKEN_KEYS", 7, "a list of keys as PEM texts, the newest last"),
+            (
+                "TOKEN_ISSUER",
+                7,
+                "a text that names this app (from the environment, no number), not 7",
+            ),
+            (
+                "SITE_NAME",
+                7,
+                "a text of one line (in the environment, a number in quotes), not 7",
+            ),
+            (
+                "SITE_URL",
+                7,
+                'a URL such as "https://shop.example" or "https://example.org/shop", without a '
+                "slash at its end, not 7",
+            ),
+            (
+                "AFTER_SIGN_IN",
+                7,
+                'a path such as "/account", or an endpoint such as "shop.account", not 7',
+            ),
+            ("CLI", 7, 'a name such as "otp", and none of Flask\'s own commands, not 7'),
+            (
+                "TEST_IDENTITIES",
+                7,
+                "a list of lines that `flask otp test-identity` has printed",
+            ),
+            (
+                "TEST_IDENTITIES",
+                ["a line", 7],
+                "lines of test identities: number 1 is no line that `flask otp test-identity` has "
+                "printed, number 2 is no line that `flask otp test-identity` has printed",
+            ),
+        ],
+    )
+    def test_a_fault_says_what_is_wanted_and_what_was_found(
+        self, name: str, value: object, fault: str
+    ) -> None:
+        assert faults(**{PREFIX + name: value}) == (f"{PREFIX}{name} must be {fault}",)
+
+    def test_a_storage_is_told_by_its_schemes(self) -> None:
+        (fault,) = faults(OTP_AUTH_STORAGE_URI="cache:6379")
+        must = "OTP_AUTH_STORAGE_URI must be a URI with one of the schemes "
+        assert fault.startswith(f"{must}memory, sqlite, redis, rediss, unix, ")
+        assert fault.endswith(", memcached")
+
+    def test_sign_ins_are_not_for_memcached(self) -> None:
+        assert faults(OTP_AUTH_SIGN_INS_URI="memcached://cache") == (
+            "OTP_AUTH_SIGN_INS_URI must not be a memcached:// URI: Memcached forgets, and would "
+            "sign out",
         )
 
     @pytest.mark.parametrize(
@@ -361,7 +458,8 @@ class TestFaults:
 
     def test_a_session_must_not_keep_what_would_allow_session_fixation(self) -> None:
         (fault,) = faults(OTP_AUTH_SESSION_KEEP=["csrf_token", "basket", "_user_id"])
-        assert fault.startswith("OTP_AUTH_SESSION_KEEP must not have _user_id, csrf_token: ")
+        must = "OTP_AUTH_SESSION_KEEP must not have _user_id, csrf_token: that would allow session "
+        assert fault == f"{must}fixation, not ['csrf_token', 'basket', '_user_id']"
 
     @pytest.mark.parametrize(
         "config", [{"OTP_AUTH_PHONE_REGION": "DE"}, {"OTP_AUTH_PHONE_COUNTRIES": ["DE"]}], ids=str
@@ -381,22 +479,30 @@ class TestContradictions:
     def test_memcached_needs_another_place_for_sign_ins(self) -> None:
         memcached = "memcached://cache:11211"
         (fault,) = faults(OTP_AUTH_STORAGE_URI=memcached)
-        assert fault.startswith("OTP_AUTH_SIGN_INS_URI is needed with OTP_AUTH_STORAGE_URI memc")
+        assert fault == (
+            "OTP_AUTH_SIGN_INS_URI is needed with OTP_AUTH_STORAGE_URI memcached://: Memcached "
+            "forgets, and would sign people out; name a database or a Redis server there"
+        )
         settings = load(OTP_AUTH_STORAGE_URI=memcached, OTP_AUTH_SIGN_INS_URI="redis://cache")
         assert settings.storage_uri == memcached
 
     def test_a_link_is_never_made_of_what_a_request_says_of_its_host(self) -> None:
         (fault,) = faults(OTP_AUTH_LINKS=True)
-        assert fault.startswith("OTP_AUTH_LINKS needs OTP_AUTH_SITE_URL")
+        assert fault == (
+            "OTP_AUTH_LINKS needs OTP_AUTH_SITE_URL, such as https://shop.example: a link in a "
+            "message is never made from what a request says of its host"
+        )
         assert load(OTP_AUTH_LINKS=True, OTP_AUTH_SITE_URL="https://shop.example").links
 
     @pytest.mark.parametrize(
         "config", [{"RESEND_INTERVAL": 151}, {"TTL": 119, "RESEND_INTERVAL": 60}], ids=str
     )
     def test_a_code_lives_for_two_resend_intervals_at_least(self, config: dict[str, int]) -> None:
-        (fault,) = faults(**{PREFIX + name: value for name, value in config.items()})
-        assert fault.startswith("OTP_AUTH_RESEND_INTERVAL (")
-        assert "OTP_AUTH_TTL" in fault
+        ttl, interval = config.get("TTL", 300), config["RESEND_INTERVAL"]
+        assert faults(**{PREFIX + name: value for name, value in config.items()}) == (
+            f"OTP_AUTH_RESEND_INTERVAL ({interval} s) must be at most half of "
+            f"OTP_AUTH_TTL ({ttl} s)",
+        )
 
     def test_the_default_resend_interval_gives_way_to_short_lives_of_codes(self) -> None:
         assert load(OTP_AUTH_TTL=119).resend_interval == 59
@@ -426,9 +532,15 @@ class TestContradictions:
         assert load(OTP_AUTH_VERIFY_LIMITS="51/day", OTP_AUTH_MAX_GUESS_CHANCE=1e-3)
 
     def test_guesses_count_twice_where_windows_do_not_move(self) -> None:
-        config = {"SECRET_KEY": SECRET, "OTP_AUTH_VERIFY_LIMITS": "26/day"}
+        config = {"SECRET_KEY": SECRET, "OTP_AUTH_VERIFY_LIMITS": "30/day"}
         (fault,) = Settings.load(config).type_faults(moving=False)
-        assert "windows that don't move count twice" in fault
+        assert fault == (
+            "OTP_AUTH_VERIFY_LIMITS lets a guesser in with a chance of 1.2e-04 per identifier and "
+            "day at 6 digits (windows that don't move count twice), more than "
+            "OTP_AUTH_MAX_GUESS_CHANCE (1.0e-04); lower the limit or raise OTP_AUTH_DIGITS"
+        )
+        with pytest.raises(ConfigError, match="at 6 digits, more than"):
+            Settings.load({**config, "OTP_AUTH_VERIFY_LIMITS": "51/day"})
         assert not Settings.load({"SECRET_KEY": SECRET}).type_faults(moving=False)
 
 
