@@ -125,3 +125,10 @@ def test_an_identifier_is_found_under_each_key_the_newest_first() -> None:
     newest, older = audit_ids(HASHER, "customer", "ada@example.com")
     assert older == old != newest
     assert audit_ids(HASHER, "user", "ada@example.com") != [newest, older]
+
+
+def test_an_identifier_is_found_in_the_lines_from_before_an_upgrade() -> None:
+    assert audit_ids(HASHER, "customer", "ada@example.com") == [
+        "0f70e714eeb957e0297f725cc2fb9520",
+        "77cc6a46cb66de4bab2865b540df321f",
+    ]

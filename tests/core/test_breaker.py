@@ -59,8 +59,16 @@ class TestFailures:
         here, there = make_engine(), make_engine()
         fail(here, 4)
         assert makes_long_codes(there)
+        assert there.lanes.marks(LOGIN).breaker == 600
         fail(there, 2)
         assert there.heard == []
+
+    def test_it_can_be_asked_of_several_at_once(self, engine: Engine, store: FakeStore) -> None:
+        fail(engine, 4)
+        store.calls.clear()
+        assert engine.breaker.are_open(["user", "customer", "user"]) == [False, True, False]
+        assert engine.breaker.are_open([]) == []
+        assert store.verbs == ["peek"]
 
 
 class TestStayingOpen:
@@ -97,6 +105,13 @@ class TestStayingOpen:
         clock.shift(3601)
         fail(engine, 1)
         assert not makes_long_codes(engine)
+
+    def test_an_upgrade_still_sees_that_it_is_open(self, engine: Engine, store: FakeStore) -> None:
+        fail(engine, 4)
+        assert engine.breaker.key("customer") in store.items
+        assert engine.breaker.key("customer") == (
+            "otp_auth:{f57460ced293a4600cc057a058d3e74a}:bf35c56db42ffa00caa1b535a6069904"
+        )
 
     def test_a_storage_that_was_cleared_begins_anew(self, engine: Engine) -> None:
         fail(engine, 4)

@@ -47,6 +47,13 @@ class TestSealing:
         assert Challenges(rotated).fitting(challenge, [LOGIN]) == [LOGIN]
         assert Challenges(replaced).fitting(challenge, [LOGIN]) == []
 
+    def test_one_from_before_an_upgrade_fits_after_it(
+        self, challenges: Challenges, clock: Traveller
+    ) -> None:
+        clock.move_to(1_700_000_000)
+        challenge = "ABSVH5EEYQCXZEMC2P6FALNV6ZHPSMIT7CMEUI66J4OY4ZBCLLJPNIJJ"
+        assert challenges.fitting(challenge, SCOPES) == [LOGIN]
+
 
 class TestForging:
     @given(st.text(max_size=MAX_LENGTH) | st.binary(max_size=48).map(lambda raw: raw.hex()))

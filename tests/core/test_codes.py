@@ -109,6 +109,10 @@ class TestDigests:
         ]
         assert len({codes.digest(*arguments) for arguments in changed}) == 8
 
+    def test_an_upgrade_does_not_change_it(self) -> None:
+        expected = "b7f17e248b3fc8a1091217c4fe95e494503e837c9ffb98f839251704fe50cdf1"
+        assert codes.digest(b"k" * 32, SCOPE, "f00d", "123456") == expected
+
     def test_a_digest_under_any_valid_key_matches(self) -> None:
         assert codes.matches(["old", "new"], "old")
         assert codes.matches(["old", "new"], "new")

@@ -69,6 +69,22 @@ class TestKeys:
         one, other = (dataclasses.astuple(Keys.derive([b"secret"], "shop")) for _ in range(2))
         assert one == other
 
+    def test_an_upgrade_changes_none_of_them(self) -> None:
+        """Or it ends what is stored, sealed and signed, and the changelog has to say so."""
+        keys = Keys.derive([b"secret"], "shop")
+        assert {use: getattr(keys, use)[0].hex()[:16] for use in USES} == {
+            "tokens": "d39be238cd943beb",
+            "digests": "9d52ab2177574b22",
+            "names": "cffb35b430c59566",
+            "slots": "7e0eec2589be64b4",
+            "seals": "e794c4b26f4d0265",
+            "audit": "6dcf2b57401040bb",
+            "challenges": "3be0249db54789f1",
+            "cookies": "f3051e12f22f15bc",
+            "links": "4b1ff4600ffa9365",
+            "test_identities": "61df3311a1d8b869",
+        }
+
     def test_they_do_not_show_in_a_log(self) -> None:
         keys = Keys.derive([b"secret"], "shop")
         assert repr(keys.digests[0]) not in repr(keys)
@@ -86,6 +102,11 @@ class TestKeyHasher:
         old, new, both = KeyHasher([b"old"]), KeyHasher([b"new"]), KeyHasher([b"old", b"new"])
         assert both.digest("ada") == new.digest("ada")
         assert both.digests("ada") == [new.digest("ada"), old.digest("ada")]
+
+    def test_an_upgrade_changes_none(self) -> None:
+        hasher = KeyHasher([b"old", b"key"])
+        expected = "a0d8fb43809ec3a3f364e34cdd9767e6"
+        assert hasher.digest("one", "two") == hasher.digests("one", "two")[0] == expected
 
 
 class TestSealer:
@@ -121,6 +142,10 @@ class TestSealer:
         assert both.loads(old.dumps(NEVER, "id")) == ["id"]
         assert new.loads(both.dumps(NEVER, "id")) == ["id"]
         assert old.loads(both.dumps(NEVER, "id")) is None
+
+    def test_an_upgrade_still_opens_what_was_sealed_before(self) -> None:
+        text = '[10000000000.0, "id", 7].0DBJe7jhFMiKdvwvjOnq8xdWRTb-Vkf61ixDn7NhDOo'
+        assert Sealer([b"key"], "salt").loads(text) == ["id", 7]
 
     def test_a_text_sealed_under_one_salt_is_not_taken_under_another(self) -> None:
         text = Sealer([b"key"], "challenge").dumps(NEVER, "id")

@@ -46,6 +46,10 @@ def test_it_is_good_under_the_former_secret_key_and_no_other() -> None:
     assert not links(NEW).belongs(token, LOGIN, ID)
 
 
+def test_one_that_was_sent_before_an_upgrade_is_good_after_it() -> None:
+    assert links().belongs("905095ccb372f2cfb26aa1b7b6bcb5e2", LOGIN, ID)
+
+
 @pytest.mark.parametrize("garbage", ["", "0", "é", "\ud800", "\0", "A" * 32, "0" * 10_000])
 def test_any_text_may_stand_in_a_url(garbage: str) -> None:
     assert not links().belongs(garbage, LOGIN, ID)

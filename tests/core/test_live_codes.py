@@ -106,6 +106,18 @@ class TestTime:
         clock.shift(61)
         assert engine.redeem(A) == "unknown"
 
+    def test_one_from_before_an_upgrade_is_good_after_it(
+        self, engine: Engine, store: FakeStore, clock: Traveller
+    ) -> None:
+        clock.move_to(1_700_000_000)
+        tag = "otp_auth:{5716002c011454e9836ab660a25ae2b6}:"
+        right = tag + "f80d37941c89ad7c45caf34e6b4d328b"
+        digest = "7ba9a1044930f6c419294f52722b9187fc0ab1ce8da71606adb4e663848499b0"
+        seal = "h3VaxVulTnFDkysH5UbjHRiIY3h_lrx9DzYkULlVIMI"
+        sealed = f'[1700000360.0, ["{right}", "{digest}", 1700000300.0]].{seal}'
+        store.put({right: "1", tag + "59864bf797e2026852d97c9ad8102836": sealed}, 360)
+        assert engine.redeem(A) == "login"
+
     def test_the_newest_is_the_one_that_ends_last(self, engine: Engine, clock: Traveller) -> None:
         for code in (A, B, C):
             engine.put(code)
@@ -132,13 +144,17 @@ def pointer(store: FakeStore, number: int) -> str:
 
 class TestTheStore:
     def test_a_code_is_put_in_one_write_its_pointer_last(
-        self, engine: Engine, store: FakeStore
+        self, engine: Engine, store: FakeStore, clock: Traveller
     ) -> None:
+        clock.move_to(1_700_000_000)
         engine.put(A)
         assert store.verbs == ["peek", "put"]
         right, last = store.calls[-1][1]
+        assert right.partition("}")[0] == last.partition("}")[0]  # one slot of a Redis Cluster
         assert store.items[right][0] == "1"
         assert store.items[last][0] != "1"
+        # A minute longer than the code is good, and rounded up.
+        assert {ends for _, ends in store.items.values()} == {1_700_000_361}
 
     def test_an_older_pointer_brings_no_used_code_back(
         self, engine: Engine, store: FakeStore

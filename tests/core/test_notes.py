@@ -25,6 +25,14 @@ def test_one_process_reads_what_another_has_left(clock: Traveller) -> None:
     assert reader.read("hangs", "other") == {}
 
 
+def test_an_upgrade_still_reads_those_from_before(clock: Traveller) -> None:
+    store = FakeStore()
+    key = "otp_auth:{0b85a99eae9cd8741337674f1ab4ea49}:9501491c239ad8bd34041a35f088e962"
+    seal = "68_MHYaTq8bcMYuwyDz7gjocGDa0HW6DGEjPlpaTXcA"
+    store.put({key: f'[1767409445.9, "hangs", "a handler hangs"].{seal}'}, KEPT)
+    assert notes(store).read("hangs") == {"hangs": "a handler hangs"}
+
+
 def test_the_newest_of_a_kind_counts() -> None:
     store = FakeStore()
     for text in ("one", "two"):

@@ -122,6 +122,15 @@ class TestTheSetting:
         keys = Keys.derive([SECRET.encode(), OTHER_SECRET.encode()], "shop")
         assert FixedCodes(keys, [line]).fits(ADA_SCOPE, code)
 
+    def test_takes_those_from_before_an_upgrade(self, clock: Traveller) -> None:
+        clock.move_to(1_700_000_000)
+        text = (
+            f"customer {ADA} 2023-11-14T22:13:20Z 2023-12-14T22:13:20Z "
+            "74feccaf803fc9a3a95fdfcc5584b3cce195bea3795d9fdb6be246a551722361"
+        )
+        (line,) = load(text)
+        assert fits(line, "38231835742023605456")
+
     def test_refuses_those_of_another_secret_key_by_their_number(self) -> None:
         foreign, _ = FixedCodes(Keys.derive([b"other"], "shop"), ()).new("customer", ADA, 1)
         found = fault(new()[0], foreign)

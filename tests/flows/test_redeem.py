@@ -16,6 +16,7 @@ from routes import (
 from werkzeug.test import TestResponse
 
 from flask_otp_auth import InvalidData, NotFound, OTPAuth, RequestError, Unauthorized
+from flask_otp_auth.core.crypto import KeyHasher, Keys
 
 
 @all_routes
@@ -417,3 +418,27 @@ def test_an_account_that_is_gone_signs_nobody_in(shop: Shop) -> None:
     assert shop.recorder.reasons() == ["unknown"] * 3
     ada.is_active = True
     assert LOGIN.is_good(shop, shop.outbox.messages[0].otp)
+
+
+def test_an_upgrade_goes_on_counting_where_the_version_before_stopped(shop: Shop) -> None:
+    for route in (REGISTRATION, LOGIN):
+        route.ask(shop)
+        assert not route.is_good(shop, wrong(shop.otp))
+    assert not LOGIN.is_good(shop, "000000", "eve@example.com")
+    hasher = KeyHasher(Keys.derive([SECRET.encode()], shop.app.name).names)
+    assert {key.split("/")[2] for key in shop.limits.events} == {
+        hasher.digest(*parts)
+        for parts in (
+            ("address", "generate", "127.0.0.1"),
+            ("address", "verify", "127.0.0.1"),
+            ("send", "customer", "login", ADA),
+            ("send", "customer", "registration", BOB),
+            ("verify", "customer", ADA),
+            ("verify", "customer", BOB),
+            ("verify", "customer", "eve@example.com"),
+            ("destination", BOB),
+            ("global_send_limit", "customer"),
+            ("global_failure_limit", "customer"),
+            ("guesses at nothing", "customer"),
+        )
+    }

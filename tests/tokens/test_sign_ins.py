@@ -263,6 +263,17 @@ class TestKeyRotation:
         assert store.items == {}
 
 
+def test_one_from_before_an_upgrade_is_live_after_it(store: FakeStore, sign_ins: SignIns) -> None:
+    key, sid = (
+        "otp_auth:{d4b7094308ea2855d94eafa2a1d18386}:00",
+        "0.0831bde69022b2a2c2afcf39f2db035b",
+    )
+    facts = f'[1702592000, "{key}", "{sid}", 1, 1700000000, "Firefox", "Linux"]'
+    store.put({key: f"{facts}.FkLsdo-6FD8qfFYYsMT0AvYSM3YBFHm64pDP5SCe4Ig"}, 30 * DAY)
+    since = datetime.fromtimestamp(NOW, UTC)
+    assert sign_ins.all(ADA) == [SignIn(sid, "Firefox", "Linux", since)]
+
+
 class TestListing:
     """What an actor may see of its sign-ins."""
 
