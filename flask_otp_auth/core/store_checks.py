@@ -75,7 +75,9 @@ def refuse_awaitable(value: object, place: str) -> None:
         return
     if inspect.iscoroutine(value):
         value.close()  # or it would warn that it was never awaited
-    raise TypeError(f"{place} must not be async: it returned {described(value)} where a value is")
+    raise TypeError(
+        f"{place} must not be async: it returned {described(value)} in place of a value"
+    )
 
 
 def truth(value: object, place: str) -> bool:

@@ -158,12 +158,18 @@ def test_what_only_wraps_a_value_is_that_value(value: Any, plain: Any) -> None:
     assert text == canonical_binding("7", {"value": plain})
 
 
+NO_FORM = (
+    r"^(the names in binds= must be texts|binds= must hold texts, integers, booleans, lists and "
+    r"dicts, not (float|Decimal|bytes|set|object))$"
+)
+
+
 @pytest.mark.parametrize(
     "value", [1.0, float("nan"), Decimal(1), b"1", {1}, object(), [1.5], {1: "a"}, {"a": {None: 1}}]
 )
 def test_what_has_no_canonical_form_is_a_type_error(value: Any) -> None:
     """Amounts are texts or integers: 12.10 and 12.1 would be one float."""
-    with pytest.raises(TypeError, match=r"in binds= must be texts|binds= must hold texts"):
+    with pytest.raises(TypeError, match=NO_FORM):
         canonical_binding(None, {"amount": value})
 
 
@@ -171,7 +177,7 @@ def test_what_has_no_canonical_form_is_a_type_error(value: Any) -> None:
     ("subject", "binds"), [(7, None), (b"7", None), (None, [("a", 1)]), (None, "a")]
 )
 def test_so_are_arguments_of_other_types(subject: Any, binds: Any) -> None:
-    with pytest.raises(TypeError, match=r"subject= must be a text|binds= must be a dict"):
+    with pytest.raises(TypeError, match=r"^(subject= must be a text|binds= must be a dict)$"):
         canonical_binding(subject, binds)
 
 
@@ -196,7 +202,9 @@ FALSIFYING = [
 def test_what_would_falsify_the_message_is_invalid_data(
     character: str, place: Callable[[str], tuple[Any, Any]]
 ) -> None:
-    with pytest.raises(InvalidData, match="can't be shown"):
+    with pytest.raises(
+        InvalidData, match=r"^What is to be confirmed has characters that can't be shown\.$"
+    ):
         canonical_binding(*place(f"DE12{character}34"))
 
 
@@ -211,12 +219,12 @@ def nested(depth: int) -> list[Any]:
     "value", ["x" * MAX_LENGTH, 10**5000, nested(100_000)], ids=["text", "integer", "nesting"]
 )
 def test_what_is_too_long_is_invalid_data(value: Any) -> None:
-    with pytest.raises(InvalidData, match="too long"):
+    with pytest.raises(InvalidData, match=r"^What is to be confirmed is too long\.$"):
         canonical_binding(None, {"value": value})
 
 
 @pytest.mark.parametrize("kind", [MultiDict, lambda items: CombinedMultiDict([MultiDict(items)])])
 def test_a_field_that_a_form_has_twice_is_invalid_data(kind: Callable[[Any], Any]) -> None:
     """The message would show one of the two, and the view may use the other."""
-    with pytest.raises(InvalidData, match="twice"):
+    with pytest.raises(InvalidData, match=r"^What is to be confirmed has a field twice\.$"):
         canonical_binding(None, {"form": kind([("to", "DE12"), ("to", "DE34")])})

@@ -172,7 +172,9 @@ class TestFaults:
     def test_a_key_that_has_lost_its_line_ends(
         self, algorithm: str, joint: str, half: Callable[[str], str]
     ) -> None:
-        with pytest.raises(ValueError, match=r"^is all on one line; .* write them as \\n$"):
+        with pytest.raises(
+            ValueError, match=r"^is all on one line; keep its line ends, or write them as \\n$"
+        ):
             asymmetric_key(half(pem(algorithm)).replace("\n", joint))
 
     def test_an_old_key_that_has_lost_its_line_ends(self) -> None:
@@ -180,7 +182,9 @@ class TestFaults:
             asymmetric_key((EC_PARAMETERS + traditional(pem("ES256"))).replace("\n", ""))
 
     def test_two_keys_in_one_text(self, algorithm: str) -> None:
-        with pytest.raises(ValueError, match=r"^holds several keys; "):
+        with pytest.raises(
+            ValueError, match=r"^holds several keys; write each as a text of its own$"
+        ):
             asymmetric_key(pem(algorithm, "old") + pem(algorithm, "new"))
 
     @pytest.mark.parametrize("make", WRONG_TYPES.values(), ids=WRONG_TYPES)
@@ -198,18 +202,24 @@ class TestFaults:
 
     def test_an_encrypted_key(self, algorithm: str) -> None:
         key = serialization.load_pem_private_key(pem(algorithm).encode(), None)
-        with pytest.raises(ValueError, match=r"^is encrypted; "):
+        with pytest.raises(
+            ValueError, match=r"^is encrypted; this extension has no password for it$"
+        ):
             asymmetric_key(private_pem(key, b"hunter2"))
 
     def test_an_encrypted_key_in_the_traditional_form(self) -> None:
-        with pytest.raises(ValueError, match=r"^is encrypted; "):
+        with pytest.raises(
+            ValueError, match=r"^is encrypted; this extension has no password for it$"
+        ):
             asymmetric_key(traditional(pem("ES256"), b"hunter2"))
 
     def test_cryptography_is_an_extra(
         self, algorithm: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
-        with pytest.raises(ValueError, match=r"pip install 'flask-otp-auth\[crypto\]'$"):
+        with pytest.raises(
+            ValueError, match=r"^needs cryptography: pip install 'flask-otp-auth\[crypto\]'$"
+        ):
             asymmetric_key(pem(algorithm))
 
     def test_a_key_shows_nothing_of_itself(self, algorithm: str) -> None:

@@ -364,7 +364,9 @@ class TestMistakesOfTheApp:
     def test_a_purpose_whose_codes_live_for_a_day(self, bank: Bank) -> None:
         bank.otp_auth.purpose("contact", ttl=601, confirms_address_only=True)
         bank.add("/contact", lambda: "", otp_required("contact", to=email_of))
-        with pytest.raises(ConfigError, match="confirms addresses only"):
+        with pytest.raises(
+            ConfigError, match=r"- purpose \w+ confirms addresses only, and no action$"
+        ):
             bank.post("/contact")
 
     def test_a_view_that_no_otp_required_guards(self, bank: Bank) -> None:
