@@ -45,9 +45,9 @@ class Page:
         assert link.startswith(PREFIX)
         return link.removeprefix(PREFIX)
 
-    def opens(self, token: str, identifier: str = ADA) -> bool:
+    def opens(self, token: str, identifier: str = ADA, purpose: str | None = None) -> bool:
         with self.shop.app.app_context():
-            return self.redeemer.opens(self.actor_type, identifier, token)
+            return self.redeemer.opens(self.actor_type, identifier, token, purpose=purpose)
 
     def follow(self, token: str, identifier: str = ADA, caller: NoCaller = NO_CALLER) -> Token:
         with self.shop.app.app_context():
@@ -91,12 +91,16 @@ class TestTheMessage:
         assert page.newest() not in repr(page.shop.store.items)
 
     @pytest.mark.parametrize("by", ["generate", "pre_register"])
-    def test_of_another_request_has_one_that_only_start_s_page_would_open(
+    def test_of_another_request_has_one_that_only_its_own_page_opens(
         self, page: Page, by: str
     ) -> None:
-        who = ADA if by == "generate" else BOB
+        who, purpose = (ADA, "login") if by == "generate" else (BOB, "registration")
         token = page.ask(who, by)
         assert (page.opens(token, who), page.is_good(token, who)) == (False, False)
+        assert [page.opens(token, who, name) for name in ("door", purpose)] == [False, True]
+        with page.shop.app.app_context():
+            given = (page.actor_type, who, token, page.challenge, NO_CALLER)
+            assert page.redeemer.follow(*given, purpose=purpose).identifier == who
 
 
 class TestOpening:
