@@ -134,7 +134,7 @@ class TestGoodValues:
             ("ALWAYS_RETURN_SUCCESS", False, False),
             ("DELIVERY", "inline", "inline"),
             ("DELIVERY_RETRIES", [], ()),
-            ("DELIVERY_RETRIES", [2, timedelta(minutes=10)], (2, 600)),
+            ("DELIVERY_RETRIES", [1, timedelta(minutes=10)], (1, 600)),
             ("DELIVERY_RETRIES", [60] * 10, (60,) * 10),
             ("PHONE_REGION", None, None),
             ("PHONE_REGION", "DE", "DE"),
