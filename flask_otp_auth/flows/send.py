@@ -17,7 +17,7 @@ from ..core.crypto import is_expired
 from ..core.events import Emit
 from ..core.identifiers import destination, line_refusal
 from ..core.jobs import Outgoing, Secret, SendJob, Suppressed
-from ..core.lanes import Lanes, send_budget
+from ..core.lanes import Lanes
 from ..core.live_codes import LiveCodes
 from ..core.own_purposes import OwnPurposeRegistry
 from ..core.purposes import PURPOSES
@@ -110,8 +110,8 @@ class CodeSender:
     def give_up(self, job: SendJob, *, is_tried: bool) -> None:
         """Let another code be asked for at once, as this one could not be delivered.
 
-        It gives no send back: a mail server may have timed out after it had accepted. So a long
-        code, which has no limit but its window, takes one of ``SEND_LIMITS`` to have it opened.
+        It gives no send back: a mail server may have timed out after it had accepted. Long codes
+        have no limit but their window, so that is opened as often as ``SEND_LIMITS`` say.
 
         :param is_tried: whether a handler was called; if not, nothing was sent.
         :raises Unavailable: if the store or the limiter can't be reached.
@@ -120,7 +120,7 @@ class CodeSender:
         interval = codes.LONG_INTERVAL if job.long else settings.resend_interval
         if is_expired(job.asked_at + interval):  # the window is a newer request's
             return
-        budget = send_budget(job.scope, settings)
+        budget = Budget(settings.send_limits, ("opened", *job.scope.parts[:3]))
         if not (job.long and is_tried) or self.budgets.take(budget).refused is None:
             self.lanes.open_window(job.scope, long=job.long)
 

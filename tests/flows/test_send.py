@@ -148,7 +148,7 @@ class TestACodeExistsIfAndOnlyIfItWasSent:
         LOGIN.ask(shop)
         assert len(shop.recorder.of("otp_generated")) == 3
 
-    def test_deliveries_that_fail_open_no_more_windows_than_there_are_sends(
+    def test_deliveries_that_fail_open_no_more_windows_than_there_may_be_sends(
         self, shop: Shop
     ) -> None:
         """The mail server may have accepted each message, and a stranger may go on asking."""
@@ -160,25 +160,10 @@ class TestACodeExistsIfAndOnlyIfItWasSent:
             for _ in range(20):
                 LOGIN.ask(shop)
             sent = [len(each["otp"]) for each in shop.recorder.of("otp_generated")]
-            assert sent == [6] * 5 + [20]
+            assert sent == [6] * 5 + [20] * 6
             shop.clock.shift(420)
             LOGIN.ask(shop)
-        assert len(shop.recorder.of("otp_generated")) == 7
-
-    @configured(verify_limits="1/day")
-    def test_a_long_code_that_fails_may_be_asked_for_again_while_there_are(
-        self, shop: Shop
-    ) -> None:
-        LOGIN.redeem(shop, "000000")
-
-        def fail(sender: object, **_: object) -> None:
-            raise TimeoutError
-
-        with signals.otp_generated.connected_to(fail, shop.app):
-            for _ in range(20):
-                LOGIN.ask(shop)
-        sent = [len(each["otp"]) for each in shop.recorder.of("otp_generated")]
-        assert sent == [20] * 6
+        assert len(shop.recorder.of("otp_generated")) == 12
 
     def test_one_that_fails_late_leaves_a_newer_requests_window_shut(self, shop: Shop) -> None:
         def hang_and_fail(sender: object, **_: object) -> None:
