@@ -162,11 +162,10 @@ class Credentials(Admissions):
         """
         # Even if the actor is inactive, or the token would work again on reactivation.
         claims = self.issuer.verify(token, {AUTHENTICATION}, self.actors.names)
-        actor_type = self.actors.get(claims.actor_type)
-        held = self._find_to_end(owner_of(actor_type, claims.subject), claims.sid)
+        held = self._held_of(claims)
         if held is None:
             raise Unauthorized
-        self._count(actor_type, claims)
+        self._count(self.actors.get(claims.actor_type), claims)
         if not self._end(held):
             raise Unauthorized
 
@@ -215,6 +214,10 @@ class Credentials(Admissions):
     def _owner(self, actor_type: str, actor: Any) -> Owner:
         return owner_of(self.actors.get(actor_type), _id_of(actor))
 
+    def _held_of(self, claims: Claims) -> Held | None:
+        owner = owner_of(self.actors.get(claims.actor_type), claims.subject)
+        return self._find_to_end(owner, claims.sid)
+
     def _find_to_end(self, owner: Owner, sid: str) -> Held | None:
         # Whatever the settings are: what no longer counts would, once they are changed back.
         return self.slots.find(replace(owner, most=MAX_SLOTS, ttl=MAX_TTL), sid)
@@ -262,7 +265,9 @@ class Credentials(Admissions):
             claims = self.issuer.verify_session(payload, self.actors.names)
         except Unauthorized:
             return
-        self.end_sign_in(claims.actor_type, claims.subject, claims.sid)
+        held = self._held_of(claims)
+        if held is not None:
+            self._end(held)
 
     def _count(self, actor_type: ActorType, claims: Claims) -> None:
         """Count a request against its actor, before anything is done for it.

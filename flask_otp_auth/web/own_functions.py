@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
 
+from ..core.store_checks import described
+
 if TYPE_CHECKING:
     from ..core.gates import Asked, Gate
 
@@ -71,6 +73,8 @@ def gate_of(function: Callable[[Asked], Any]) -> Gate:
     def gate(asked: Asked) -> None:
         answer = finished(current_app, function(asked))
         if answer is not None and answer is not True:
-            raise TypeError(f"a gate refuses by raising Refused; it must not return {answer!r}")
+            raise TypeError(
+                f"a gate refuses by raising Refused; it must not return {described(answer)}"
+            )
 
     return gate

@@ -7,7 +7,7 @@ frames of ours.
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass
 from traceback import format_tb, walk_tb
 from typing import Any
@@ -131,7 +131,8 @@ class Signaller:
 
     def _call(self, handler: Handler, message: Message) -> None:
         returned = finished(self._app, handler(self._app, **message.reveal()))
-        if isinstance(returned, Iterator | AsyncIterator):
+        # Not each iterator: the answer of urlopen() is one, and the message is sent by then.
+        if isinstance(returned, Generator | AsyncGenerator):
             raise TypeError("a handler with a yield in it never runs: let it be a plain function")
 
     def report(

@@ -172,6 +172,15 @@ def test_a_gate_that_returns_what_it_meant_to_raise_lets_nobody_through(
         Api(make_app(otp_auth).test_client()).generate()
 
 
+def test_what_it_returns_is_not_repeated(make_app, customers: object) -> None:
+    """The log would have an address in it, or what a captcha has answered."""
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", customers)
+    otp_auth.before_code(lambda asked: f"{asked.identifier} {asked.proof}")
+    with pytest.raises(TypeError, match=r"must not return an object of the class str$"):
+        Api(make_app(otp_auth).test_client()).generate(proof="human")
+
+
 @pytest.mark.parametrize("answer", [None, True])
 def test_one_that_returns_nothing_or_true_lets_everybody_through(
     make_app, customers: object, answer: Any

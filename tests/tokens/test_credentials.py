@@ -664,6 +664,15 @@ class TestSessions:
         shop.credentials.end_session(session)
         assert shop.heard == []
 
+    @pytest.mark.parametrize("subject", ["", "None"])
+    def test_to_end_one_of_nobody_does_nothing(self, shop: Shop, subject: str) -> None:
+        """No actor has such an id, but a browser must not be kept from signing in by it."""
+        session = shop.credentials.begin_session(token := shop.sign_in())
+        shop.heard.clear()
+        shop.credentials.end_session({**session, "sub": subject})
+        assert shop.heard == []
+        assert shop.is_valid(token)
+
     def test_to_end_it_twice_does_nothing_more(self, shop: Shop) -> None:
         session = shop.credentials.begin_session(shop.sign_in())
         shop.heard.clear()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import io
 import logging
 import pickle
 import sys
@@ -899,6 +900,18 @@ class TestHandlersThatDontFit:
         shop.deliver_inline()
         assert f"{handler.__name__} raised TypeError" in shop.log.text
         assert "a handler with a yield in it never runs" in shop.log.text
+
+    def test_one_that_returns_the_answer_of_a_gateway_has_run(self, shop: Shop) -> None:
+        """What ``urlopen`` returns is an iterator; to call the handler again would send again."""
+        sent = []
+
+        def send(sender: Flask, otp: str, **_: Any) -> io.BytesIO:
+            sent.append(otp)
+            return io.BytesIO(b"accepted")
+
+        shop.on(signals.otp_generated, send)
+        shop.deliver()
+        assert (sent, shop.log.messages) == ([CODE], [])
 
     def test_one_whose_signature_is_unknown_gets_no_advice(self, shop: Shop) -> None:
         shop.on(signals.otp_generated, type)
