@@ -174,7 +174,7 @@ class JobRunner:
         return Step(name, partial(self._deliver, call, manner), call.priority, delay)
 
     def _deliver(self, call: Call, manner: Manner) -> list[Step]:
-        return self._within(call.job, manner, lambda: self._call(call, manner))
+        return self._within(call.job, manner, lambda: self._call(call, manner), call.message)
 
     def _call(self, call: Call, manner: Manner) -> list[Step]:
         if is_expired(call.deadline):
@@ -203,8 +203,17 @@ class JobRunner:
         message = Message(signals.delivery_failed, facts, error=failure.error)
         self._signaller.send(message, manner.caught)
 
-    def _within(self, job: SendJob, manner: Manner, action: Callable[[], list[Step]]) -> list[Step]:
-        """Run ``action`` in an app context; what the app does as that begins or ends may raise."""
+    def _within(
+        self,
+        job: SendJob,
+        manner: Manner,
+        action: Callable[[], list[Step]],
+        message: Message | None = None,
+    ) -> list[Step]:
+        """Run ``action`` in an app context; what the app does as that begins or ends may raise.
+
+        :param message: what ``action`` delivers: it may have been sent before the context ends.
+        """
         following: list[Step] = []
         failure: Failure | None = None
         try:
@@ -217,7 +226,7 @@ class JobRunner:
         if failure is not None and following:
             self._report(job, failure)
         elif failure is not None:
-            self.give_up(job, failure, manner)
+            self.give_up(job, failure, manner, message=message)
         return following
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from blinker import NamedSignal
 from fakes import ADA, BOB
 from routes import DOOR_IN, LOGIN, REGISTRATION, Route, Shop, all_routes, configured
 
@@ -164,6 +165,32 @@ class TestACodeExistsIfAndOnlyIfItWasSent:
             shop.clock.shift(420)
             LOGIN.ask(shop)
         assert len(shop.recorder.of("otp_generated")) == 12
+
+    @pytest.mark.parametrize(
+        ("ask_by", "signal", "count"),
+        [("generate", signals.otp_generated, 11), ("pre_register", signals.otp_suppressed, 20)],
+    )
+    def test_nor_do_app_contexts_that_fail_when_the_message_is_out(
+        self, shop: Shop, ask_by: str, signal: NamedSignal, count: int
+    ) -> None:
+        """A notice is a message, too, and opens none."""
+        is_out: list[bool] = []
+
+        def send(sender: object, **_: object) -> None:
+            is_out.append(True)
+
+        @shop.app.teardown_appcontext
+        def fail(error: BaseException | None) -> None:
+            if is_out:
+                is_out.clear()
+                raise OSError
+
+        with signal.connected_to(send, shop.app):
+            for _ in range(20):
+                getattr(shop.api, ask_by)(ADA)
+        assert len(shop.recorder.of(signal.name.replace("-", "_"))) == count
+        reasons = [each.reason for each in shop.outbox.suppressed]
+        assert set(reasons[1:]) == {"cooldown"}
 
     def test_one_that_fails_late_leaves_a_newer_requests_window_shut(self, shop: Shop) -> None:
         def hang_and_fail(sender: object, **_: object) -> None:
