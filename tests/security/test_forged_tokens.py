@@ -84,7 +84,8 @@ def headers(forger: Forger) -> Iterator[str]:
 def claims(forger: Forger) -> Iterator[str]:
     """Yield tokens, signed with the right key, whose claims are not ours."""
     odd: list[object] = [..., None, "", 0, -1, True, [], {}, "x", 1e400, 2**70]
-    harmless = {("jti", "x"), ("jti", ""), ("iat", 0)}  # not what anything is decided by
+    # By these nothing is decided, but that nobody is signed in for so long: see below.
+    harmless = {("jti", "x"), ("jti", ""), ("iat", 0), ("auth_time", 0)}
     for name in ("iss", "sub", "aud", "iat", "exp", "jti", "sid", "auth_time", "amr"):
         for value in odd:
             is_harmless = isinstance(value, str | int) and (name, value) in harmless
@@ -113,6 +114,11 @@ def test_asvs_9_1_2_a_token_says_nothing_about_how_it_is_verified(
         forging.tried(opened(app, token) != [])
     assert forging.failed(tries=70)
     assert opened(app, forger.honest)
+
+
+def test_a_sign_in_of_long_ago_can_be_ended_and_that_is_all(app: Flask, forger: Forger) -> None:
+    """Even if ``SESSION_TTL`` was lowered since: raised again, it would let somebody in."""
+    assert opened(app, forger.token(claims={"auth_time": 0})) == ["/auth/token/revoke"]
 
 
 def test_asvs_9_2_2_no_other_text_that_we_signed_is_a_token(
