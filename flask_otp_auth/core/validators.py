@@ -255,18 +255,18 @@ def _is_region(value: object) -> bool:
     return isinstance(value, str) and value in REGIONS
 
 
-storage_uri = matching(
+storage_uri: Check = matching(
     rf"({'|'.join(map(re.escape, SCHEMES))})://.*",
     f"must be a URI with one of the schemes {', '.join(SCHEMES)}",
 )
 #: A path of Werkzeug's routes: a variable part such as <lang> may hold anything but angle brackets.
 #: No request has the rest as it stands: it comes decoded, with / for \ and without dot segments.
-url_prefix = matching(
+url_prefix: Check = matching(
     r"(/(?!\.\.?(/|$))([^\s/?#<>%\\]|<[^<>]+>)+)+",
     'must be a path such as "/auth", without a slash at its end',
 )
 #: Scheme, host, port and path. A host of other letters is written as its A-labels.
-site_url = optional(
+site_url: Check = optional(
     matching(
         r"https?://(?!-)([A-Za-z0-9-]+(?<!-)\.(?!-))*[A-Za-z0-9-]+(?<!-)(:[0-9]{1,5})?"
         r"(/[A-Za-z0-9._~-]+)*",
@@ -275,15 +275,17 @@ site_url = optional(
     )
 )
 #: A path of the site, or the name of an endpoint.
-place = matching(
+place: Check = matching(
     r"/|/[!-.0-\[\]-~][!-\[\]-~]*|[A-Za-z_][A-Za-z0-9_.-]*",
     'must be a path such as "/account", or an endpoint such as "shop.account"',
 )
 #: Not the names of Flask's own commands, which would come first.
-command = optional(
+command: Check = optional(
     matching(
         r"(?!(run|shell|routes)$)[a-z][a-z0-9-]*",
         'must be a name such as "otp", and none of Flask\'s own commands',
     )
 )
-issuer = matching(".+", "must be a text that names this app (from the environment, no number)")
+issuer: Check = matching(
+    ".+", "must be a text that names this app (from the environment, no number)"
+)
