@@ -68,9 +68,17 @@ def make_app(customers: Customers) -> MakeApp:
 
 
 @pytest.fixture
-def app(make_app: MakeApp) -> Flask:
+def otp_auth(customers: Customers) -> OTPAuth:
+    """The shop's extension object."""
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", customers)
+    return otp_auth
+
+
+@pytest.fixture
+def app(make_app: MakeApp, otp_auth: OTPAuth) -> Flask:
     """The shop with default settings, in memory; codes are delivered in the request."""
-    return make_app()
+    return make_app(otp_auth)
 
 
 @pytest.fixture

@@ -84,22 +84,6 @@ class Everybody:
     find_by_id = find_by_identifier
 
 
-@dataclass
-class HeldJobs:
-    """An executor that does nothing before it is told to."""
-
-    jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
-
-    def submit(self, function: Callable[..., None], /, *args: Any) -> None:
-        self.jobs.append((function, args))
-
-    def run(self) -> None:
-        """Do what was held."""
-        while self.jobs:
-            function, args = self.jobs.pop(0)
-            function(*args)
-
-
 class FakeStore(Store):
     """A store in a dict that tells what it is asked for, and that can be cut off.
 

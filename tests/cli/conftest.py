@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes import Customers, MakeApp
+from fakes import MakeApp
 from flask import Flask
 
 from flask_otp_auth import OTPAuth
@@ -49,11 +49,3 @@ def deploy(make_app: MakeApp, mail: list[str], tmp_path: Any) -> Iterator[MakeAp
 def shop(deploy: MakeApp) -> Flask:
     """The deployed shop."""
     return deploy()
-
-
-@pytest.fixture
-def otp_auth(customers: Customers) -> OTPAuth:
-    """An extension object with the shop's actor type, for what a test registers on it."""
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    return otp_auth

@@ -5,26 +5,12 @@ from pathlib import Path
 
 import pytest
 from examples import Example, Start
-from fakes import ADA, BOB, SECRET, Api, Customers, MakeApp, wrong
+from fakes import ADA, BOB, SECRET, Api, MakeApp, wrong
 from flask import Flask
 from pages import DOCS, load
 
 from flask_otp_auth import OTPAuth, signals
 from flask_otp_auth.testing import Outbox
-
-
-@pytest.fixture
-def otp_auth(customers: Customers) -> OTPAuth:
-    """The extension object of a page's code, if it makes none."""
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    return otp_auth
-
-
-@pytest.fixture
-def app(otp_auth: OTPAuth, make_app: MakeApp) -> Flask:
-    """The shop."""
-    return make_app(otp_auth)
 
 
 @pytest.fixture

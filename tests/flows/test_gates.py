@@ -25,13 +25,6 @@ class Gate:
 
 
 @pytest.fixture
-def otp_auth(customers: object) -> OTPAuth:
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    return otp_auth
-
-
-@pytest.fixture
 def gate(otp_auth: OTPAuth) -> Gate:
     gate = Gate()
     assert otp_auth.before_code(gate) is gate

@@ -5,31 +5,13 @@ from pathlib import Path
 
 import pytest
 from example_shop import example_shop
-from fakes import Customers, MakeApp
-from flask import Flask
 from launch import Server
-
-from flask_otp_auth import OTPAuth
 
 #: So many requests come from one address that its limits would be all that is seen.
 UNLIMITED = {
     f"OTP_AUTH_{name}": "1000000/hour"
     for name in ("IP_GENERATE_LIMITS", "IP_VERIFY_LIMITS", "ACTOR_LIMITS", "GLOBAL_SEND_LIMIT")
 }
-
-
-@pytest.fixture
-def otp_auth(customers: Customers) -> OTPAuth:
-    """The shop's extension object, of which the tests want more than the app."""
-    otp_auth = OTPAuth()
-    otp_auth.add_actor_type("customer", customers)
-    return otp_auth
-
-
-@pytest.fixture
-def app(otp_auth: OTPAuth, make_app: MakeApp) -> Flask:
-    """The shop."""
-    return make_app(otp_auth)
 
 
 @pytest.fixture

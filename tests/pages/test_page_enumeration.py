@@ -12,6 +12,7 @@ from time_machine import Traveller
 
 from flask_otp_auth import OTPAuth
 from flask_otp_auth.testing import Outbox
+from flask_otp_auth.testing.executors import Held
 
 KNOWN, UNKNOWN, OFF = "anna@example.com", "berta@example.com", "carla@example.com"
 
@@ -72,23 +73,17 @@ def test_the_same_work_is_done_for_each(make_app: MakeApp, customers: JoinableCu
     """What is asked of store, limits and customers until the answer; jobs run after it."""
     customers.add(KNOWN)
     customers.add(OFF).is_active = False
-    jobs: list[object] = []
-
-    class Later:
-        def submit(self, *job: object) -> None:
-            jobs.append(job)
-
-    store = FakeStore()
+    executor, store = Held(), FakeStore()
     limiter = Limiter(
         get_remote_address, app=Flask("x"), storage_uri="fake://", strategy="moving-window"
     )
     assert isinstance(limiter.storage, FakeLimits)
-    otp_auth = OTPAuth(cache=store, limiter=limiter, executor=Later())
+    otp_auth = OTPAuth(cache=store, limiter=limiter, executor=executor)
     otp_auth.add_actor_type("customer", customers)
     app = make_app(otp_auth, OTP_AUTH_PAGES=True, OTP_AUTH_DELIVERY="background")
     with app.app_context():
         otp_auth.generate("customer", "somebody@example.com")  # the store's first contact
-    jobs.clear()
+    executor.jobs.clear()
     found = []
     for identifier in (KNOWN, UNKNOWN, OFF):
         store.calls.clear()
@@ -99,8 +94,8 @@ def test_the_same_work_is_done_for_each(make_app: MakeApp, customers: JoinableCu
         browser.follow()
         browser.submit(otp="123456")
         assert browser.status == 400
-        found.append((store.verbs, list(limiter.storage.calls), len(jobs)))
-        jobs.clear()
+        found.append((store.verbs, list(limiter.storage.calls), len(executor.jobs)))
+        executor.jobs.clear()
     assert customers.calls == []
     assert found[0] == found[1] == found[2]
     assert found[0][2] == 1

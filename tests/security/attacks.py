@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fakes import Api, FakeLimits, FakeStore, HeldJobs, Watched
+from fakes import Api, FakeLimits, FakeStore, Watched
 from flask import Flask
 from tallies import Attack
+
+from flask_otp_auth.testing.executors import Held
 
 #: Limits of addresses out of the way: this attacker has as many addresses as he likes.
 MANY_ADDRESSES = {
@@ -38,7 +40,7 @@ class Standing:
     """A shop whose deliveries are held, on a store and on limits that can be watched."""
 
     app: Flask
-    jobs: HeldJobs
+    jobs: Held
     store: FakeStore
     limits: FakeLimits
 

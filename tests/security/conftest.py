@@ -12,7 +12,7 @@ from attacks import (
     OpenShop,
     Standing,
 )
-from fakes import SECRET, Everybody, FakeLimits, FakeStore, HeldJobs, MakeApp, MakeWatched
+from fakes import SECRET, Everybody, FakeLimits, FakeStore, MakeApp, MakeWatched
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -20,6 +20,7 @@ from tallies import Ledger
 
 from flask_otp_auth import OTPAuth, current_actor, registration_required, token_required
 from flask_otp_auth.core import codes
+from flask_otp_auth.testing.executors import Held
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def make_standing() -> MakeStanding:
     """Make a shop that answers at once, and sends nothing before a test says so."""
 
     def make(actors: Any, **config: Any) -> Standing:
-        app, jobs, store = Flask("shop"), HeldJobs(), FakeStore()
+        app, jobs, store = Flask("shop"), Held(), FakeStore()
         app.config.update(TESTING=True, SECRET_KEY=SECRET, OTP_AUTH_DELIVERY="background")
         app.config.update(config)
         limiter = Limiter(get_remote_address, app=app, storage_uri="fake://")

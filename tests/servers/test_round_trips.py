@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fakes import ADA, BOB, SECRET, Api, Customers, HeldJobs, bearer, wrong
+from fakes import ADA, BOB, SECRET, Api, Customers, bearer, wrong
 from flask import Flask
 from stores import Proxy, Redis, Storages, until
 from werkzeug.test import TestResponse
@@ -22,6 +22,7 @@ from flask_otp_auth import (
     token_required,
 )
 from flask_otp_auth.testing import Outbox
+from flask_otp_auth.testing.executors import Held
 from flask_otp_auth.web.api import ROUTES
 from flask_otp_auth.web.context import current_caller
 
@@ -34,7 +35,7 @@ class Shop:
 
     app: Flask
     customers: Customers
-    jobs: HeldJobs
+    jobs: Held
     outbox: Outbox
     server: Redis
 
@@ -101,7 +102,7 @@ def make_shop(server: Redis, proxy: Proxy, customers: Customers) -> Iterator[Mak
     outboxes = []
 
     def make(**config: Any) -> Shop:
-        app, jobs = Flask("shop"), HeldJobs()
+        app, jobs = Flask("shop"), Held()
         app.config.update(
             TESTING=True,
             SECRET_KEY=SECRET,
