@@ -115,7 +115,7 @@ def test_with_delivery_in_the_request_the_time_tells(make_standing: MakeStanding
     It shows as well that the measurement would notice.
     """
     standing = make_standing(
-        SlowTable(seconds=0.01),
+        SlowTable(seconds=0.05),
         OTP_AUTH_STORAGE_URI="memory://",
         **{**LIMITS, "OTP_AUTH_DELIVERY": "inline"},
     )

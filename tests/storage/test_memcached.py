@@ -148,7 +148,7 @@ class TestOutage:
         start = time.monotonic()
         with pytest.raises(Unavailable):
             store.peek(key)
-        assert 1.9 < time.monotonic() - start < 4
+        assert 1.9 < time.monotonic() - start < 20
 
     def test_connections_are_used_again_and_closed_in_the_end(self, server: Memcached) -> None:
         def connections() -> tuple[int, int]:

@@ -63,9 +63,10 @@ class TestViewsOfTheAppsOwn:
         add_views(app)
         assert leaks(app, through=["/echo"], unknown="somebody@elsewhere.example.com") == ""
 
+    @pytest.mark.usefixtures("stopwatch")
     def test_that_take_their_time_are_found_with_their_place(self, app: Flask) -> None:
         add_views(app)
-        said = leaks(app, through=["/slow"], tries=40)
+        said = leaks(app, through=["/slow"])
         assert "POST /slow: time: " in said
         assert "ms more for known, in ask_the_database (test_assert_enumeration.py:" in said
 
