@@ -188,9 +188,15 @@ class ActorType:
     def find_by_id(self, wanted: str) -> Any | None:
         """Return the active actor with that id, or ``None``.
 
-        :raises TypeError: as :meth:`find_by_identifier`.
+        :raises TypeError: as :meth:`find_by_identifier`, and if it is an actor with another id.
         """
-        return self._if_active(self._checked(self.store.find_by_id(wanted), "find_by_id"))
+        found = self._checked(self.store.find_by_id(wanted), "find_by_id")
+        if found is not None and actor_id(found) != wanted:  # a token would be somebody else's
+            raise TypeError(
+                f"{class_name(self.store)}.find_by_id() must return the actor whose id it is asked "
+                f"for, which is what get_id() of {class_name(found)} says, or else its id"
+            )
+        return self._if_active(found)
 
     def is_active(self, actor: Any) -> bool:
         """Tell whether an actor may sign in: what the store says, else the actor's ``is_active``.
