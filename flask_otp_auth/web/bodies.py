@@ -5,6 +5,7 @@ field with a default is optional, and ``null`` counts as absent for it.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -77,7 +78,8 @@ def read_body(request: Request, schema: type[B]) -> B:
 def _read(request: Request) -> bytes:
     limit = min(request.max_content_length or MAX_BODY, MAX_BODY)
     # One byte more, as Werkzeug truncates a chunked body at its limit without an error.
-    request.max_content_length = limit + 1
+    with suppress(AttributeError):  # a property of the app's own Request class has no setter
+        request.max_content_length = limit + 1
     try:
         body = request.get_data()
     except RequestEntityTooLarge:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from flask import Flask, request
+from flask import Flask, Request, request
 from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -253,6 +253,24 @@ class TestSize:
         client = app.test_client()
         assert send(client, "/code", of_length(most)).status_code == 200
         assert send(client, "/code", of_length(most + 1)).status_code == 413
+
+    @pytest.mark.parametrize("own", [1_000_000, None])
+    def test_one_that_a_request_class_of_its_own_has_fixed_is_no_error(
+        self,
+        app: Flask,
+        monkeypatch: pytest.MonkeyPatch,
+        send: Callable[..., TestResponse],
+        own: int | None,
+    ) -> None:
+        class OwnRequest(Request):
+            """Has a property without a setter, as Flask itself had before 3.1."""
+
+            max_content_length = property(lambda self: own)  # type: ignore[assignment] # see above
+
+        monkeypatch.setattr(app, "request_class", OwnRequest)
+        client = app.test_client()
+        assert send(client, "/code", of_length(4096)).status_code == 200
+        assert send(client, "/code", of_length(4097)).status_code == 413
 
 
 class TestIncompleteBodies:
