@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, has_app_context
 
 from .errors import ConfigError
 from .web.flow_calls import FlowCalls
-from .web.own_functions import check_function, finished, gate_of
+from .web.own_functions import OwnGate, check_function, finished
 from .web.page_parts import PageContext, PageParts
 from .web.purposes import Purpose
 from .web.state import EXTENSION, app_itself, state_of
@@ -118,11 +118,14 @@ class OTPAuth(FlowCalls):
         """Let ``function(asked)`` see each request for a code, before anything is looked up.
 
         It returns, or raises :class:`Refused`. It is called for known and unknown identifiers
-        alike, and only within a request; see :class:`flask_otp_auth.core.gates.Asked`.
+        alike, and only within a request; see :class:`flask_otp_auth.core.gates.Asked`. A function
+        that is registered again, as by an app factory, is still called once.
 
         :raises TypeError: if it is no function.
         """
-        self._gates.append(gate_of(function))
+        gate = OwnGate(function)
+        if gate not in self._gates:  # a captcha's answer can be checked only once
+            self._gates.append(gate)
         return function
 
     def sign_up_form(self, actor_type: str) -> Callable[[F], F]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextvars import copy_context
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
@@ -12,7 +13,7 @@ from flask import Flask, current_app
 from ..core.store_checks import described
 
 if TYPE_CHECKING:
-    from ..core.gates import Asked, Gate
+    from ..core.gates import Asked
 
 
 def finished(app: Flask, result: Any) -> Any:
@@ -60,21 +61,25 @@ def check_function(function: object, place: str) -> None:
         raise TypeError(f"{place} takes a function, not {function!r}")
 
 
-def gate_of(function: Callable[[Asked], Any]) -> Gate:
-    """Return what calls a gate of the app's own, and waits for what it raises.
+@dataclass(frozen=True, repr=False)
+class OwnGate:
+    """Calls a gate of the app's own, and waits for what it raises.
 
     It must not return anything but ``None`` or ``True``: an answer, such as Flask's
     ``before_request`` takes, or an error that is not raised would let everybody through.
 
     :raises TypeError: if it is no function.
     """
-    check_function(function, "before_code")
 
-    def gate(asked: Asked) -> None:
-        answer = finished(current_app, function(asked))
+    function: Callable[[Asked], Any]
+
+    def __post_init__(self) -> None:
+        check_function(self.function, "before_code")
+
+    def __call__(self, asked: Asked) -> None:
+        """Return, or raise what refuses."""
+        answer = finished(current_app, self.function(asked))
         if answer is not None and answer is not True:
             raise TypeError(
                 f"a gate refuses by raising Refused; it must not return {described(answer)}"
             )
-
-    return gate

@@ -57,6 +57,17 @@ def test_a_gate_sees_who_asks_for_what(api: Api, gate: Gate) -> None:
     assert asked == Asked("customer", "login", ADA, "127.0.0.1", "human")
 
 
+def test_one_that_each_call_of_an_app_factory_registers_is_asked_once(
+    make_app, otp_auth: OTPAuth, gate: Gate
+) -> None:
+    """Whoever checks a captcha's answer a second time is told that it was used."""
+    otp_auth.before_code(gate)
+    otp_auth.before_code(gate.__call__)
+    otp_auth.before_code(gate.__call__)
+    Api(make_app(otp_auth).test_client()).generate(proof="human")
+    assert len(gate.asked) == 2  # the object, and its method
+
+
 def test_answers_and_scripts_pass_no_gate(
     app: Flask, api: Api, otp_auth: OTPAuth, gate: Gate, outbox: Outbox
 ) -> None:
