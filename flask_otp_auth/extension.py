@@ -119,7 +119,8 @@ class OTPAuth(FlowCalls):
 
         It returns, or raises :class:`Refused`. It is called for known and unknown identifiers
         alike, and only within a request; see :class:`flask_otp_auth.core.gates.Asked`. A function
-        that is registered again, as by an app factory, is still called once.
+        that is registered again, as by an app factory, is still called once; one that is defined
+        within a factory is another function each time.
 
         :raises TypeError: if it is no function.
         """

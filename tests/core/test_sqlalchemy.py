@@ -310,6 +310,9 @@ class ByText(Base):
     name: Mapped[str] = mapped_column("id", primary_key=True)
     email: Mapped[str]
 
+    def get_id(self) -> str:
+        return self.name
+
 
 class ByDecimal(Base):
     __tablename__ = "by_decimal"
@@ -334,6 +337,14 @@ class ByPair(Base):
     shop: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str]
+
+    def get_id(self) -> str:
+        return str(self.number)
+
+
+class Nameless(Base):
+    __tablename__ = "nameless"
+    email: Mapped[str] = mapped_column(primary_key=True)
 
 
 class TestById:
@@ -379,6 +390,11 @@ class TestById:
         add(Member(id=2, email=BOB, token="1"))
         store = SQLAlchemyActorStore(Member, sessions, key="token")
         assert store.find_by_id("2").email == ADA
+
+    def test_a_model_without_an_id_is_refused(self, sessions: Sessions) -> None:
+        no_id = r"- Nameless has no id, .* get_id\(\) that returns str\(self\.email\)$"
+        with pytest.raises(ConfigError, match=no_id):
+            SQLAlchemyActorStore(Nameless, sessions)
 
     def test_an_id_that_two_rows_have_is_an_error(self, add: Add, sessions: Sessions) -> None:
         add(ByPair(shop=1, number=7, email=ADA))
