@@ -1,8 +1,9 @@
 """The ready actor store on SQLAlchemy 2, Flask-SQLAlchemy and Flask-SQLAlchemy-Lite."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,8 @@ from .spellings import RECHECK_INTERVAL, Read, Spellings, lower_conditions
 from .switches import refuse_unread_switch
 
 __all__ = ["RECHECK_INTERVAL", "SQLAlchemyActorStore"]
+
+logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 #: Opens a session for one look-up.
 Opener = Callable[[], AbstractContextManager[Session]]
@@ -89,6 +92,7 @@ class SQLAlchemyActorStore:
         self._is_active = is_active
         self._is_deleted = is_deleted
         self._canonical = canonical
+        self._has_said = False
         for name in (*self._identifiers, self._key):
             if not isinstance(name, str) or not hasattr(model, name):
                 raise ConfigError(f"{model.__name__} has no attribute {str(name)!r}")
@@ -114,6 +118,7 @@ class SQLAlchemyActorStore:
                 otherwise = self._spellings.condition(read, identifier)
                 if otherwise is not None:
                     found = self._with_identifier(read, identifier, otherwise)
+            self._look_at_ids(found)
         return _only(found)
 
     def find_by_id(self, actor_id: str) -> Any | None:
@@ -198,6 +203,21 @@ class SQLAlchemyActorStore:
             condition,
             lambda row: any(self._same(getattr(row, n), identifier) for n in self._identifiers),
         )
+
+    def _look_at_ids(self, rows: list[Any]) -> None:
+        """Say in the log, once, if `find_by_id` will not find a row by its id."""
+        if self._has_said or type(self).find_by_id is not SQLAlchemyActorStore.find_by_id:
+            return
+        with suppress(TypeError, ValueError):  # of a row without an id: whoever needs it says so
+            lost = any(actors.actor_id(row) != str(getattr(row, self._key)) for row in rows)
+            self._has_said = lost
+        if self._has_said:
+            name = self._model.__name__
+            logger.error(
+                "the id of a %s, which is what its get_id() returns, else its id, is not its %s, "
+                "by which its store finds it again: no token of it will be taken; name the "
+                "attribute that is the id with key= of SQLAlchemyActorStore", name, self._key,
+            )  # fmt: skip
 
     def _rows(self, read: Read, condition: Any, matches: Callable[[Any], bool]) -> list[Any]:
         rows = read(select(self._model).where(condition)).unique()

@@ -347,6 +347,18 @@ class Nameless(Base):
     email: Mapped[str] = mapped_column(primary_key=True)
 
 
+class Uniquified(Base):
+    """A user of Flask-Security, whose id in a session is not its primary key."""
+
+    __tablename__ = "uniquified"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    fs_uniquifier: Mapped[str]
+
+    def get_id(self) -> str:
+        return self.fs_uniquifier
+
+
 class TestById:
     """An id is a text everywhere but in the database."""
 
@@ -390,6 +402,43 @@ class TestById:
         add(Member(id=2, email=BOB, token="1"))
         store = SQLAlchemyActorStore(Member, sessions, key="token")
         assert store.find_by_id("2").email == ADA
+
+    def test_an_id_by_which_the_row_is_not_found_is_told_once(
+        self, add: Add, sessions: Sessions, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        add(Uniquified(id=7, email=ADA, fs_uniquifier="x9"))
+        store = SQLAlchemyActorStore(Uniquified, sessions)
+        for _ in range(2):
+            assert store.find_by_identifier(ADA).id == 7
+        (record,) = caplog.records
+        assert "the id of a Uniquified" in record.getMessage()
+        assert "is not its id, by which its store finds it again" in record.getMessage()
+
+    def test_a_row_without_an_id_is_told_by_whoever_needs_one(
+        self, add: Add, sessions: Sessions, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        add(Uniquified(id=7, email=ADA, fs_uniquifier=""))
+        store = SQLAlchemyActorStore(Uniquified, sessions)
+        assert store.find_by_identifier(ADA).id == 7
+        assert caplog.records == []
+        with pytest.raises(TypeError, match="must return an actor"):
+            actor_type(store).find_by_identifier(ADA)
+
+    def test_nothing_is_told_where_it_is_found(
+        self, add: Add, sessions: Sessions, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Finding(SQLAlchemyActorStore):
+            """Finds it in its own way."""
+
+            def find_by_id(self, actor_id: str) -> Any | None:
+                return super().find_by_id("7" if actor_id == "x9" else actor_id)
+
+        add(Uniquified(id=7, email=ADA, fs_uniquifier="x9"))
+        keyed = SQLAlchemyActorStore(Uniquified, sessions, key="fs_uniquifier")
+        for store in (keyed, Finding(Uniquified, sessions)):
+            assert store.find_by_identifier(ADA).id == 7
+            assert store.find_by_id("x9").id == 7
+        assert caplog.records == []
 
     def test_a_model_without_an_id_is_refused(self, sessions: Sessions) -> None:
         no_id = r"- Nameless has no id, .* get_id\(\) that returns str\(self\.email\)$"
