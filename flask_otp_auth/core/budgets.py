@@ -10,17 +10,20 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
-from limits import WindowStats
+from limits import RateLimitItem, WindowStats
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, Storage
 from limits.strategies import MovingWindowRateLimiter, RateLimiter
 
 from ..errors import ConfigError, Unavailable
 from ..storage.base import log_error, unavailable_on
+from ..storage.refusals import is_garbage
 from .crypto import KeyHasher
 from .validators import Limit
+
+T = TypeVar("T")
 
 #: The first part of every key, so that a storage can be shared with the app's own limits.
 NAMESPACE = "otp_auth"
@@ -189,7 +192,7 @@ class Budgets:
 
     def _hit(self, strategy: RateLimiter, budget: Budget) -> bool:
         key = self._hasher.digest(*budget.parts)
-        return all(strategy.hit(item, NAMESPACE, key) for item in budget.limit)
+        return all(_healed(strategy, strategy.hit, item, key) for item in budget.limit)
 
     def _take_at_once(self, storage: TakesMany, budgets: Sequence[Budget]) -> Taken:
         named = [(budget, self._hasher.digest(*budget.parts)) for budget in budgets]
@@ -208,7 +211,8 @@ class Budgets:
 
     def _windows(self, strategy: RateLimiter, budget: Budget) -> list[WindowStats]:
         key = self._hasher.digest(*budget.parts)
-        return [strategy.get_window_stats(item, NAMESPACE, key) for item in budget.limit]
+        look = strategy.get_window_stats
+        return [_healed(strategy, look, item, key) for item in budget.limit]
 
     def _contact(self) -> _Contact:
         return self._contacts[0] if self._contacts else self._first_contact()
@@ -229,6 +233,22 @@ class Budgets:
         unavailable = unavailable_on((*errors, StorageError, *self._errors()))
         self._contacts.append(_Contact(strategy, _at_once(strategy), serialised, unavailable))
         return self._contacts[0]  # the first one wins, or concurrent callers had a lock each
+
+
+def _healed(
+    strategy: RateLimiter,
+    work: Callable[[RateLimitItem, str, str], T],
+    item: RateLimitItem,
+    key: str,
+) -> T:
+    """Work on a window; garbage in its place counts as absent, or it would refuse everybody."""
+    try:
+        return work(item, NAMESPACE, key)
+    except Exception as error:
+        if not is_garbage(error):
+            raise
+    strategy.clear(item, NAMESPACE, key)
+    return work(item, NAMESPACE, key)
 
 
 def _at_once(strategy: RateLimiter) -> TakesMany | None:

@@ -17,6 +17,7 @@ from .base import Store, text_of, unavailable_on
 from .drivers import driver_errors
 from .findings import Finding
 from .redis_findings import redis_findings
+from .refusals import is_garbage
 
 T = TypeVar("T")
 
@@ -186,8 +187,7 @@ class _HealingStorage(RedisStorage):
         try:
             return work()
         except driver_errors() as error:
-            # What Redis says of a key of another type, and Lua of a hit that is no number.
-            if "WRONGTYPE" not in str(error) and "attempt to compare" not in str(error):
+            if not is_garbage(error):
                 raise
             self.clear(key)
             return work()

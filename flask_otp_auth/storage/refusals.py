@@ -1,4 +1,4 @@
-"""What the errors of a server mean that answers and refuses."""
+"""What the errors of a server mean that answers and refuses, or that holds what nobody can read."""
 
 import re
 
@@ -20,6 +20,17 @@ _REFUSALS = {
     "can't run this command": "does not allow its user all commands that are needed",
     "ACL failure in script": "does not allow its user all commands that are needed",
 }
+
+# What is said of a counter that is none, by Redis, by Lua in it, by Memcached, and by Python.
+_GARBAGE = re.compile(
+    "WRONGTYPE|attempt to (compare|perform arithmetic)|not an integer|would overflow"
+    "|non-numeric value|invalid literal for int|int too large"
+)
+
+
+def is_garbage(error: Exception) -> bool:
+    """Tell whether something stands under a key that was never written by us; no outage is that."""
+    return _GARBAGE.search(str(error)) is not None
 
 
 def refusal(error: BaseException | None) -> str | None:

@@ -3,20 +3,25 @@
 import math
 import random
 import time
+from contextlib import closing
 from typing import Any
 
+import pymemcache
 import pytest
+import redis
 from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage, Storage
+from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import (
     FixedWindowRateLimiter,
     MovingWindowRateLimiter,
     SlidingWindowCounterRateLimiter,
 )
 from storage_kit import EVERY, MAY_FORK, SHARED, TAKE_MANY, forked
-from stores import at_once
+from stores import Memcached, Redis, at_once
 from time_machine import Traveller
 
+from flask_otp_auth.core.budgets import NAMESPACE, Budget, Budgets
+from flask_otp_auth.core.crypto import KeyHasher
 from flask_otp_auth.storage.memory import MemoryLimitStorage
 
 EVERY_LIMITS = pytest.mark.parametrize("limits", [k for k in EVERY if k != "simple"], indirect=True)
@@ -24,6 +29,7 @@ ON_MANY = pytest.mark.parametrize("limits", TAKE_MANY, indirect=True)
 OWN = pytest.mark.parametrize("limits", ["memory", "sqlite"], indirect=True)
 
 MINUTE = RateLimitItemPerMinute(3)
+MOST = [MovingWindowRateLimiter, FixedWindowRateLimiter, SlidingWindowCounterRateLimiter]
 
 
 class TestManyAtOnce:
@@ -187,3 +193,60 @@ def test_windows_in_memory_are_dropped_when_they_are_over(clock: Traveller) -> N
 
 def test_memory_is_never_out_of_reach() -> None:
     assert MemoryLimitStorage().base_exceptions == ()
+
+
+class TestGarbageInLimitsOfTheApp:
+    """Under a key of ours, what no limiter has written counts as absent in its own storage, too."""
+
+    @pytest.fixture
+    def hasher(self) -> KeyHasher:
+        return KeyHasher([b"k" * 32])
+
+    @pytest.fixture
+    def budget(self, key: str) -> Budget:
+        return Budget((MINUTE,), (key,))
+
+    @pytest.mark.parametrize("strategy", MOST)
+    @pytest.mark.parametrize("garbage", ["text", "bytes", "fraction", "list", "set"])
+    def test_on_redis(
+        self, redis_server: Redis, hasher: KeyHasher, budget: Budget, strategy: Any, garbage: str
+    ) -> None:
+        budgets = Budgets(lambda: strategy(storage_from_string(redis_server.uri)), hasher)
+        budgets.take(budget)
+        with redis.Redis(port=redis_server.port) as client:
+            for name in client.keys(f"*{hasher.digest(*budget.parts)}*"):
+                client.delete(name)
+                {
+                    "text": lambda name: client.set(name, "x"),
+                    "bytes": lambda name: client.set(name, b"\xff"),
+                    "fraction": lambda name: client.set(name, "1.5"),
+                    "list": lambda name: client.lpush(name, *"xyz"),
+                    "set": lambda name: client.sadd(name, "x"),
+                }[garbage](name)
+        assert budgets.room(budget).left == 3
+        assert three_are_left(budgets, budget)
+
+    @pytest.mark.parametrize("strategy", MOST[1:])
+    @pytest.mark.parametrize("garbage", [b"x", b"\xff", b"1.5", b"9" * 400])
+    def test_on_memcached(
+        self,
+        memcached_server: Memcached,
+        hasher: KeyHasher,
+        budget: Budget,
+        strategy: Any,
+        garbage: bytes,
+        clock: Traveller,
+    ) -> None:
+        storage: Any = storage_from_string(memcached_server.uri)
+        name = MINUTE.key_for(NAMESPACE, hasher.digest(*budget.parts))
+        names = [name, *storage.sliding_window_keys(name, MINUTE.get_expiry(), time.time())]
+        with closing(pymemcache.Client(("127.0.0.1", memcached_server.port))) as client:
+            for each in names:
+                client.set(each, garbage, noreply=False)
+        with closing(storage.storage):
+            assert three_are_left(Budgets(lambda: strategy(storage), hasher), budget)
+
+
+def three_are_left(budgets: Budgets, budget: Budget) -> bool:
+    taken = [budgets.take(budget) for _ in range(4)]
+    return [each.refused for each in taken] == [None, None, None, budget]
