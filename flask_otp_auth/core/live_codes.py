@@ -128,16 +128,18 @@ class LiveCodes:
         return [each for each, right in zip(known, rights, strict=True) if right is not None]
 
     def match(self, scopes: Sequence[Scope], code: str, *, long: bool) -> Match:
-        """Compare a code with the two newest live ones, without using it.
+        """Compare a code with the two newest live ones of each purpose, without using it.
 
-        The work is the same whether there are any or not.
+        A grace counts as a code of the other purpose: a guess has two chances on the wire, where
+        it is for one purpose. The work is the same whether there are any or not.
 
         :param scopes: what the code may be good for; those that come first go before the others.
         :raises Rejected: if it is not right; :class:`NothingLive` if none could have been.
         :raises Unavailable: if the store can't be reached.
         """
         lanes = [(scope, long) for scope in scopes]
-        return self._match(lanes, NEWEST, lambda sent: self._is_right(sent, code))
+        most = NEWEST * max(1, sum(scope.purpose != GRACE for scope in scopes))
+        return self._match(lanes, most, lambda sent: self._is_right(sent, code))
 
     def match_link(self, scope: Scope, token: str) -> Match:
         """Find the code that a link belongs to, without using it, among those of both kinds.
