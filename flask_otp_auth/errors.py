@@ -5,6 +5,8 @@ fixed text: it never repeats what a caller sent, so it can't carry a code or an 
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from werkzeug.exceptions import HTTPException
@@ -27,6 +29,15 @@ class ConfigError(OTPAuthError):
     def __init__(self, *faults: str) -> None:
         self.faults = faults
         super().__init__("\n".join(("flask-otp-auth can't start:", *(f"- {f}" for f in faults))))
+
+
+@contextmanager
+def collecting(faults: list[str]) -> Iterator[None]:
+    """Add the faults of a :class:`ConfigError` to a list, so that the next check can be made."""
+    try:
+        yield
+    except ConfigError as error:
+        faults += error.faults
 
 
 class AmbiguousActor(OTPAuthError):

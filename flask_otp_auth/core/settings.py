@@ -154,7 +154,13 @@ class Settings:
         if "OTP_AUTH" in config:  # FLASK_OTP_AUTH__TTL in the environment makes such a dict
             faults.append("OTP_AUTH is not a setting: write each by itself, such as OTP_AUTH_TTL")
         settings = cls(**{**defaults, **good})._fitted(good)
-        faults = faults or [*settings.type_faults(), *settings._app_faults()]
+        # What a bad value contradicts, nobody can tell.
+        bad = {PREFIX + item.name.upper() for item in fields(cls) if item.name not in good}
+        faults += [
+            fault
+            for fault in (*settings.type_faults(), *settings._app_faults())
+            if not any(name in fault for name in bad & given.keys())
+        ]
         if insecure := secret_faults(config):
             raise ConfigError(*faults, *insecure)
         keys = Keys.derive(secrets_of(config), settings.token_issuer)

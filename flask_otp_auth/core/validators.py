@@ -228,7 +228,7 @@ def _parsed(value: object) -> Any:
         return value
     try:
         return json.loads(value, strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 

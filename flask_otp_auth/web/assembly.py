@@ -1,7 +1,6 @@
 """Puts the parts of one app together; the one place that knows them all."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -28,7 +27,7 @@ from ..core.secret_keys import secrets_of
 from ..core.settings import Settings
 from ..core.store_checks import is_async
 from ..core.test_identities import FixedCodes
-from ..errors import ConfigError
+from ..errors import ConfigError, collecting
 from ..flows.ask import Asker
 from ..flows.confirm import Confirmations
 from ..flows.guess import Guesser
@@ -49,7 +48,7 @@ from .flow_cookies import FlowCookies
 from .page_parts import PageParts
 from .signalling import Signaller
 from .state import State
-from .storages import Storages
+from .storages import Storages, uri_faults
 
 S = TypeVar("S", ActorTypeSpec, OwnPurposeSpec)
 
@@ -90,7 +89,7 @@ def build_state(
         these have of their own; for tests.
     :raises ConfigError: with every fault of the configuration.
     """
-    settings = Settings.load(app.config, token_issuer=app.name, site_name=app.name)
+    settings = _settings(app)
     storages = storages or Storages(app, settings, registered.cache, registered.limiter)
     actors, own_purposes = _registries(app, settings, storages.moving, registered, uniform)
     keys = Keys.derive(secrets_of(app.config), settings.token_issuer)
@@ -134,6 +133,13 @@ def build_state(
         checks=registered.checks,
         rebuild=partial(_rebuild, app, registered),
     )
+
+
+def _settings(app: Flask) -> Settings:
+    try:
+        return Settings.load(app.config, token_issuer=app.name, site_name=app.name)
+    except ConfigError as error:
+        raise ConfigError(*error.faults, *uri_faults(app)) from None
 
 
 def _executor_of(registered: Registered) -> Executor | None:
@@ -213,9 +219,9 @@ def _registries(
 
     actor_types = _uniform(registered.actor_types, uniform)
     purposes = _uniform(registered.purposes, uniform)
-    with _collecting(faults):
+    with collecting(faults):
         actors = ActorRegistry(actor_types, settings, special_use=special_use, moving=moving)
-    with _collecting(faults):
+    with collecting(faults):
         own_purposes = OwnPurposeRegistry(
             purposes, settings, special_use=special_use, moving=moving
         )
@@ -236,14 +242,6 @@ def check_prefix(app: Flask, prefix: str) -> None:
         return  # a converter that asks the app's own map for more: adding the routes will tell
     except (LookupError, SyntaxError, ValueError) as error:
         raise ConfigError(f"OTP_AUTH_URL_PREFIX can't be the path of routes: {error}") from None
-
-
-@contextmanager
-def _collecting(faults: list[str]) -> Iterator[None]:
-    try:
-        yield
-    except ConfigError as error:
-        faults += error.faults
 
 
 def _token_issuer(settings: Settings, keys: Keys) -> TokenIssuer:

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import cast
 
@@ -14,7 +14,8 @@ from limits.storage import MemcachedStorage, MemoryStorage, MovingWindowSupport
 from limits.strategies import RateLimiter
 
 from ..core.settings import PREFIX, Settings
-from ..errors import ConfigError, Unavailable
+from ..core.validators import storage_uri
+from ..errors import ConfigError, Unavailable, collecting
 from ..storage.backends import Backend, LazyStore, backend_for
 from ..storage.base import CacheStore, Store
 from ..storage.caches import file_of, limits_for, store_for
@@ -60,8 +61,13 @@ class Storages:
         self._own_file = None if cache is None else file_of(cache)
         self._looks = False
         self.codes: LazyStore = LazyStore(self._open_codes)
-        self.sign_ins: LazyStore = self._store_of_sign_ins()
-        self._check()
+        faults: list[str] = []
+        with collecting(faults):
+            self.sign_ins: LazyStore = self._store_of_sign_ins()
+        with collecting(faults):
+            self._check()
+        if faults:
+            raise ConfigError(*faults)
 
     def strategy(self) -> RateLimiter:
         """Return what counts against limits; connects where need be.
@@ -260,6 +266,15 @@ class Storages:
     @property
     def _is_for_development(self) -> bool:
         return self._app.debug or self._app.testing
+
+
+def uri_faults(app: Flask) -> list[str]:
+    """Return what is wrong with the URIs of storages, beyond what their settings' check tells."""
+    faults: list[str] = []
+    for name in (f"{PREFIX}STORAGE_URI", f"{PREFIX}SIGN_INS_URI"):
+        with suppress(ValueError), collecting(faults):
+            backend_for(storage_uri(app.config.get(name)), app.instance_path, name)
+    return faults
 
 
 def _contact(store: LazyStore) -> None:

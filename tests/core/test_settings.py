@@ -425,6 +425,10 @@ class TestFaults:
             "SECRET_KEY",
         ]
 
+    def test_a_text_that_nobody_can_parse_is_told_as_any(self) -> None:
+        (fault,) = faults(OTP_AUTH_DIGITS="[" * 100_000)
+        assert fault.startswith("OTP_AUTH_DIGITS must be a whole number from 6 to 10, not '[[[")
+
     @pytest.mark.parametrize(
         ("name", "suggestion"),
         [
@@ -513,6 +517,20 @@ class TestContradictions:
         (fault,) = faults(OTP_AUTH_TOKEN_TTL=601, OTP_AUTH_SESSION_TTL=600)
         assert fault == "OTP_AUTH_TOKEN_TTL must not be more than OTP_AUTH_SESSION_TTL"
         assert load(OTP_AUTH_TOKEN_TTL=600, OTP_AUTH_SESSION_TTL=600).token_ttl == 600
+
+    def test_are_told_with_bad_values_that_have_no_part_in_them(self) -> None:
+        found = faults(
+            OTP_AUTH_TTL=9000,
+            OTP_AUTH_RESEND_INTERVAL=200,
+            OTP_AUTH_TOKEN_TTL=601,
+            OTP_AUTH_SESSION_TTL=600,
+            OTP_AUTH_LINKS=True,
+        )
+        assert [fault.split()[0] for fault in found] == [
+            "OTP_AUTH_TTL",
+            "OTP_AUTH_TOKEN_TTL",
+            "OTP_AUTH_LINKS",
+        ]
 
     @pytest.mark.parametrize(
         "config",

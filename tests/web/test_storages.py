@@ -22,6 +22,20 @@ def test_a_cache_that_forgets_keeps_no_sign_ins(make_app: MakeApp, on_memcached:
         make_app(on_memcached)
 
 
+@pytest.mark.parametrize("others", [{}, {"OTP_AUTH_DIGITS": 4, "OTP_AUTH_TTL": 0}], ids=len)
+def test_what_is_wrong_with_uris_is_told_at_once_and_with_all_else(
+    make_app: MakeApp, others: dict[str, int]
+) -> None:
+    uris = {
+        "OTP_AUTH_STORAGE_URI": "redis://no host",
+        "OTP_AUTH_SIGN_INS_URI": "sqlite:///folder/",
+    }
+    with pytest.raises(ConfigError) as raised:
+        make_app(**uris, **others)
+    told = [fault.split()[0] for fault in raised.value.faults]
+    assert sorted(told) == sorted((*uris, *others))
+
+
 def test_sign_ins_may_be_elsewhere(make_app: MakeApp, on_memcached: OTPAuth) -> None:
     assert make_app(on_memcached, OTP_AUTH_SIGN_INS_URI="memory://")
 
