@@ -1,7 +1,7 @@
 """Credentials: tokens and sessions with what gives them meaning: actors and sign-ins."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -293,6 +293,7 @@ def _id_of(actor: Any) -> str:
     """Return the id of an actor, or the id that was given in its place."""
     if hasattr(actor, "get_id") or hasattr(actor, "id"):
         return actor_id(actor)
-    if str(actor) in ("", "None"):  # also of a proxy, such as current_actor of a guest
+    # Also of a proxy, such as a guest's current_actor; by the text of the others nobody is found.
+    if str(actor) in ("", "None") or isinstance(actor, bytes | list | set | Mapping):
         raise TypeError(f"an actor or its id is needed, not {actor!r}")
     return str(actor)

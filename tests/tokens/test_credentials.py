@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -581,9 +582,10 @@ class TestRevoking:
         shop.credentials.revoke_all("customer", 1)
         assert shop.is_valid(shop.sign_in())
 
-    @pytest.mark.parametrize("nobody", [None, "", LocalProxy(lambda: None)])
+    @pytest.mark.parametrize("nobody", [None, "", LocalProxy(lambda: None), b"1", [1], {"id": 1}])
     def test_nobody_is_a_mistake(self, shop: Shop, nobody: object) -> None:
-        with pytest.raises(TypeError, match=f"^an actor or its id is needed, not {nobody!r}$"):
+        wanted = re.escape(f"an actor or its id is needed, not {nobody!r}")
+        with pytest.raises(TypeError, match=f"^{wanted}$"):
             shop.credentials.revoke_all("customer", nobody)
 
     def test_an_unknown_actor_type_is_not_found(self, shop: Shop) -> None:
