@@ -2,15 +2,19 @@
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from blinker import NamedSignal
-from fakes import ADA, BOB
+from fakes import ADA, BOB, Api, Customers, MakeApp
 from routes import DOOR_IN, LOGIN, REGISTRATION, Route, Shop, all_routes, configured
+from time_machine import Traveller
 
-from flask_otp_auth import signals
+from flask_otp_auth import OTPAuth, signals
+from flask_otp_auth.testing import Outbox
 
 #: Somebody whose account is switched off.
 CY = "cy@example.com"
@@ -148,6 +152,31 @@ class TestACodeExistsIfAndOnlyIfItWasSent:
         assert len(shop.recorder.of("delivery_failed")) == 2
         LOGIN.ask(shop)
         assert len(shop.recorder.of("otp_generated")) == 3
+
+    def test_so_does_one_that_no_executor_takes_as_an_attack_begins(
+        self, make_app: MakeApp, customers: Customers, clock: Traveller
+    ) -> None:
+        """Only the job would have marked the lane, so both of its windows are shut."""
+        is_down: list[bool] = []
+
+        def submit(function: Callable[..., None], *arguments: Any) -> None:
+            if is_down:
+                raise ConnectionError
+            function(*arguments)
+
+        otp_auth = OTPAuth(executor=SimpleNamespace(submit=submit))
+        otp_auth.add_actor_type("customer", customers)
+        app = make_app(otp_auth, OTP_AUTH_DELIVERY="background")
+        api = Api(app.test_client())
+        with Outbox(app) as outbox:
+            for _ in range(5):
+                api.generate(ADA)
+                clock.shift(60)
+            is_down.append(True)
+            api.generate(ADA)
+            is_down.clear()
+            api.generate(ADA)
+            assert [len(each.otp) for each in outbox] == [6] * 5 + [20]
 
     def test_deliveries_that_fail_open_no_more_windows_than_there_may_be_sends(
         self, shop: Shop
