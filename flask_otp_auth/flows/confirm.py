@@ -20,6 +20,9 @@ from .guess import Guesser
 class Proof:
     """What a right code proved. A plain value: an app's session may keep it between two steps.
 
+    A session in a cookie, as Flask's own, gives a dict back, with ``at`` as an HTTP date (RFC 9110,
+    5.6.7).
+
     :ivar identifier: in canonical form.
     :ivar subject: whom the code was for.
     :ivar binds: what it was for, as the message showed it.

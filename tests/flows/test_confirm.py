@@ -5,6 +5,7 @@ import logging
 import pickle
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -106,6 +107,19 @@ class TestVerifying:
         assert proof.binds == {"lines": ["a", "b"]}
         assert json.loads(json.dumps(proof.binds)) == proof.binds
         assert pickle.loads(pickle.dumps(proof)) == proof  # noqa: S301 - our own
+
+    def test_returns_what_a_session_in_a_cookie_keeps_as_a_dict(
+        self, app: Flask, transfer: Purpose, outbox: Outbox
+    ) -> None:
+        transfer.send(ADA, subject="7", binds=RENT)
+        proof = transfer.verify(ADA, outbox.last.otp, subject="7", binds=RENT)
+        client = app.test_client()
+        with client.session_transaction() as session:
+            session["proof"] = proof
+        with client.session_transaction() as session:
+            kept = session["proof"]
+        assert parsedate_to_datetime(kept.pop("at")) == proof.at.replace(microsecond=0)
+        assert kept == {"identifier": ADA, "subject": "7", "binds": RENT}
 
     def test_takes_the_right_code_once(
         self, transfer: Purpose, outbox: Outbox, recorder: SignalRecorder
