@@ -1,7 +1,8 @@
 """Texts in the reader's language: by Flask-Babel where the app has it, else in plain English.
 
 The catalogues are the package's own (domain ``otp_auth``); those of that name in the app's own
-directories go before them.
+directories go before them. What none of them has, such as a text of the app's own layout, is looked
+up in the app's own domain.
 """
 
 from collections.abc import Iterator
@@ -101,6 +102,25 @@ def _catalogue() -> NullTranslations:
     return _load(str(locale), (str(CATALOGUES), *own))
 
 
+class _OfTheApp(NullTranslations):
+    """The catalogue of the app's other texts, in the current language."""
+
+    def gettext(self, message: str) -> str:
+        """Return a text."""
+        return self._current().gettext(message)
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        """Return a text that tells a number."""
+        return self._current().ngettext(msgid1, msgid2, n)
+
+    @staticmethod
+    def _current() -> NullTranslations:
+        from flask_babel import get_translations  # here: not each app has it
+
+        found: NullTranslations = get_translations()
+        return found
+
+
 # A catalogue is a file of some kilobytes, read and parsed.
 @lru_cache(maxsize=64)
 def _load(locale: str, directories: tuple[str, ...]) -> NullTranslations:
@@ -113,4 +133,6 @@ def _load(locale: str, directories: tuple[str, ...]) -> NullTranslations:
     found = [each for each in loaded if isinstance(each, Translations)]
     for other in found[1:]:
         found[0].merge(other)
-    return found[0] if found else NullTranslations()
+    catalogue = found[0] if found else NullTranslations()
+    catalogue.add_fallback(_OfTheApp())
+    return catalogue

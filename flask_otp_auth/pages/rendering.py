@@ -20,6 +20,20 @@ from .visits import Visit
 _EXTENSION = "otp_auth_pages"
 
 
+class FormToken(str):
+    """The CSRF token of our forms; called, that of the app's.
+
+    A layout of the app's own, which a template may extend, calls Flask-WTF's function by this name.
+    """
+
+    __slots__ = ()
+
+    def __call__(self) -> Any:
+        """Return the token of forms that are not ours, if something in the app makes one."""
+        theirs = current_app.jinja_env.globals.get("csrf_token")
+        return theirs() if callable(theirs) else self
+
+
 def render(
     visit: Visit,
     template: str,
@@ -38,7 +52,7 @@ def render(
         **_own_variables(visit),
         **_common_variables(visit),
         "problem": problem,
-        "csrf_token": csrf_token,
+        "csrf_token": FormToken(csrf_token),
         "form_tag": form_tag,
         **variables,
     }

@@ -19,14 +19,16 @@ from flask_otp_auth.messages.translation import (
 )
 
 
-def write_catalogue(folder: Path, locale: str, **texts: str | tuple[str, ...]) -> None:
+def write_catalogue(
+    folder: Path, locale: str, domain: str = "otp_auth", **texts: str | tuple[str, ...]
+) -> None:
     """Write a catalogue of texts; a text with plurals is a tuple."""
     catalogue = Catalog(locale=locale)
     for message, text in texts.items():
         catalogue.add(message if isinstance(text, str) else (message, f"{message}s"), text)
     place = folder / locale / "LC_MESSAGES"
-    place.mkdir(parents=True)
-    with (place / "otp_auth.mo").open("wb") as file:
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / f"{domain}.mo").open("wb") as file:
         write_mo(file, catalogue)
 
 
@@ -63,6 +65,20 @@ def test_the_apps_own_catalogue_goes_first(babel_app: Flask) -> None:
         assert gettext("code") == "Code"
         assert gettext("bye", name="Ada") == "Tschüs, Ada"
         assert (language(), direction()) == ("de", "ltr")
+
+
+@pytest.mark.parametrize(("tag", "text"), [("de", "Korb"), ("fa", "سبد")])
+def test_texts_of_the_apps_own_layout_are_in_its_own_domain(
+    babel_app: Flask, tmp_path: Path, tag: str, text: str
+) -> None:
+    own = {"basket": text, "thing": (f"%(num)s {text}",) * 2, "code": "not ours"}
+    write_catalogue(tmp_path / "shop", "de", "messages", **own)
+    write_catalogue(tmp_path / "shop", "fa", "messages", **own)
+    with babel_app.app_context(), in_language(tag):
+        assert gettext("basket") == text
+        assert ngettext("thing", "things", 2) == f"2 {text}"
+    with babel_app.app_context():
+        assert gettext("code") == "Code"
 
 
 def test_plurals_are_those_of_the_language(babel_app: Flask) -> None:

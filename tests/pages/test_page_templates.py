@@ -9,6 +9,7 @@ import pytest
 from browsers import Browser, JoinableCustomers
 from fakes import MakeApp, wrong
 from flask import Flask, template_rendered
+from flask_wtf import CSRFProtect
 from jinja2 import FileSystemBytecodeCache, FileSystemLoader, meta, nodes
 
 import flask_otp_auth.pages
@@ -215,6 +216,24 @@ class TestTheApp:
         browser = Browser(app)
         browser.get("sign-in")
         assert browser.answer.text == "<b>&lt;i&gt;"
+
+    @pytest.mark.parametrize("protected", [False, True])
+    def test_may_have_a_layout_with_tokens_of_its_own(
+        self, make_shop: MakeApp, replace: Callable[..., None], protected: bool
+    ) -> None:
+        app = make_shop()
+        search = "<form action=/search><input name=csrf_token value={{ csrf_token() }}></form>"
+        replace(app, base=search + "{% block content %}{% endblock %}")
+        app.add_url_rule("/search", view_func=lambda: "found", methods=["POST"])
+        if protected:
+            CSRFProtect(app)
+        browser = Browser(app)
+        browser.get("sign-in")
+        browser.submit(1, identifier="ada@example.com")
+        browser.follow()
+        assert "Enter your code" in browser.text
+        browser.submit()
+        assert browser.text == "found"
 
     def test_may_have_chosen_another_syntax(
         self, make_shop: MakeApp, replace: Callable[..., None]
