@@ -1,8 +1,13 @@
 """The package's own templates, whatever syntax the app has chosen for its templates."""
 
 from collections.abc import Callable
+from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
+
+#: What our templates are called as well, so that an app's own can extend the one that it replaces:
+#: ``otp_auth_original/base.html``, ``otp_auth_original/messages/code.html``.
+ORIGINAL = "otp_auth_original"
 
 #: What our templates are written in.
 _OURS = Environment(autoescape=True, keep_trailing_newline=True)
@@ -30,6 +35,15 @@ class OwnTemplates(FileSystemLoader):
         if _syntax(environment) != _syntax(_OURS):
             source = _translated(source, environment)
         return source, filename, is_current
+
+
+def own_loader(folder: Path) -> BaseLoader:
+    """Return what loads the package's templates by both of their names.
+
+    :param folder: has them in its folder ``otp_auth``.
+    """
+    originals = PrefixLoader({ORIGINAL: OwnTemplates(folder / "otp_auth")})
+    return ChoiceLoader([OwnTemplates(folder), originals])
 
 
 def _syntax(environment: Environment) -> list[str]:

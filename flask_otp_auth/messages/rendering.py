@@ -9,7 +9,7 @@ from flask import Flask, current_app, has_app_context, has_request_context
 from jinja2 import ChoiceLoader, Environment
 
 from ..core.context import Context
-from .own_templates import OwnTemplates
+from .own_templates import own_loader
 from .translation import gettext, has_babel, in_language, ngettext
 
 #: Where the package's own templates are.
@@ -44,7 +44,7 @@ def render(app: Flask, name: str, values: Mapping[str, Any]) -> str:
 
 def _environment(app: Flask) -> Environment:
     if _EXTENSION not in app.extensions:
-        loaders = [app.jinja_env.loader, OwnTemplates(TEMPLATES)]
+        loaders = [app.jinja_env.loader, own_loader(TEMPLATES)]
         app.extensions[_EXTENSION] = app.jinja_env.overlay(
             loader=ChoiceLoader([loader for loader in loaders if loader]),
             autoescape=_is_html,

@@ -5,15 +5,10 @@ from typing import Any
 
 from flask import Response, current_app, request
 from flask.blueprints import BlueprintSetupState
-from jinja2 import BaseLoader, ChoiceLoader, PrefixLoader
 
-from ..messages.own_templates import OwnTemplates
+from ..messages.own_templates import own_loader
 from . import static_files, views
 from .visits import MAX_BODY
-
-#: What our templates are called as well, so that an app's own can extend the one that it replaces:
-#: ``otp_auth_original/base.html``.
-ORIGINAL = "otp_auth_original"
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -47,15 +42,10 @@ def add_pages(state: BlueprintSetupState) -> None:
     for endpoint, (rule, methods) in PAGES.items():
         state.add_url_rule(rule, endpoint, show_page, methods=methods)
     state.add_url_rule("/static/<path:filename>", "static", show_static)
-    state.blueprint.jinja_loader = _loader()
+    state.blueprint.jinja_loader = own_loader(_TEMPLATES)
     name = f"{state.name_prefix}.{state.name}".lstrip(".")
     state.app.url_value_preprocessors[name].append(_prepare)
     state.app.after_request_funcs[name].append(_harden)
-
-
-def _loader() -> BaseLoader:
-    originals = PrefixLoader({ORIGINAL: OwnTemplates(_TEMPLATES / "otp_auth")})
-    return ChoiceLoader([OwnTemplates(_TEMPLATES), originals])
 
 
 def show_page(actor_type: str, token: str = "", **_: Any) -> Response:

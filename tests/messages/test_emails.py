@@ -11,6 +11,7 @@ import pytest
 from fakes import ADA, SECRET, Customers, MakeApp
 from flask import Flask, g, request
 from flask_babel import Babel
+from jinja2 import FileSystemLoader
 from said import (
     LANGUAGES,
     LONG_CODE,
@@ -414,3 +415,20 @@ def test_an_apps_own_template_wins(customers: Customers, tmp_path: Path) -> None
     assert message.subject == "A & B & 314159"
     assert message.html.startswith("<b>A &amp; B</b>")
     assert "Never tell this code to anyone." in message.html
+
+
+@pytest.mark.parametrize("name", ["code", "_base"])
+def test_an_apps_own_template_may_extend_the_one_that_it_replaces(
+    make_shop: MakeApp, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "otp_auth" / "messages"
+    folder.mkdir(parents=True)
+    own = "{%% extends 'otp_auth_original/messages/%s' %%}{%% block who %%}Ada & Co{%% endblock %%}"
+    for part in ("txt", "html"):
+        (folder / f"{name}.{part}").write_text(own % f"{name}.{part}")
+    shop = make_shop()
+    shop.jinja_loader = FileSystemLoader(tmp_path)
+    message = written(shop, **login_code())
+    for text in (message.text, message.html):
+        assert "Never tell this code to anyone." in text
+        assert "Ada & Co" in text
