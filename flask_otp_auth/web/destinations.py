@@ -96,14 +96,16 @@ def destination(setting: str, place: str) -> str:
 
     :param setting: the setting that names it, for the error's text.
     :param place: a path below SCRIPT_NAME, or an endpoint.
-    :raises ConfigError: if the app has no such endpoint.
+    :raises ConfigError: if the app has no such endpoint, or its URL needs values.
     """
     if place.startswith("/"):
         return quote(request.root_path.rstrip("/")) + place
     try:
         return url_for(place, **prefix_values(place))
     except BuildError:
-        raise ConfigError(f"{setting} names {place!r}, which is no endpoint of the app") from None
+        raise ConfigError(
+            f"{setting} names {place!r}, which is no endpoint of the app, or one that needs values"
+        ) from None
 
 
 def prefix_values(endpoint: str) -> dict[str, Any]:

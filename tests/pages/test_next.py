@@ -210,11 +210,13 @@ class TestAfterSignIn:
         browser.sign_in()
         assert browser.location == "/account"
 
-    def test_an_endpoint_that_is_none_is_an_error_at_the_first_look(
-        self, make_shop: MakeApp
+    @pytest.mark.parametrize("place", ["nowhere", "otp_auth.link"])
+    def test_an_endpoint_that_is_none_or_needs_values_is_an_error_at_the_first_look(
+        self, make_shop: MakeApp, place: str
     ) -> None:
-        browser = Browser(make_shop(OTP_AUTH_AFTER_SIGN_IN="nowhere"))
-        with pytest.raises(ConfigError, match="OTP_AUTH_AFTER_SIGN_IN names 'nowhere'"):
+        browser = Browser(make_shop(OTP_AUTH_AFTER_SIGN_IN=place))
+        said = f"OTP_AUTH_AFTER_SIGN_IN names '{place}', which is no .*, or one that needs values"
+        with pytest.raises(ConfigError, match=said):
             browser.get("sign-in?next=/account")
 
     def test_next_is_as_the_browser_sees_it(self, app: Flask) -> None:
