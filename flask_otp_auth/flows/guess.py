@@ -13,7 +13,7 @@ from ..core.context import Caller
 from ..core.events import Emit
 from ..core.lanes import Lanes
 from ..core.live_codes import LiveCodes, Match, NothingLive, Rejected
-from ..core.purposes import DOOR, GRACE, REGISTRATION
+from ..core.purposes import DOOR, GRACE, PURPOSES, REGISTRATION
 from ..core.scopes import Scope
 from ..core.settings import Settings
 from ..core.test_identities import FixedCodes
@@ -147,13 +147,17 @@ class Guesser:
             raise Rejected("budget")
 
     def _compare_long(self, scopes: Sequence[Scope], counted: Scope, code: str) -> Match:
+        is_fixed = counted in scopes and self.fixed_codes.fits(counted, code)
         try:
-            return self.live_codes.match(scopes, code, long=True)
+            match = self.live_codes.match(scopes, code, long=True)
         except Rejected:
-            # After the codes that were sent, as a grace holds the same code and goes before it.
-            if counted not in scopes or not self.fixed_codes.fits(counted, code):
+            if not is_fixed:
                 raise
-        return Match.fixed(counted)
+            return Match.fixed(counted)
+        # A grace holds the same code and goes before it, but not at the door: a grace waits for an
+        # account, and would refuse somebody new who begins again.
+        is_door = is_fixed and PURPOSES[counted.purpose].to_newcomer is not None
+        return Match.fixed(counted) if is_door else match
 
     def _compare_short(self, scopes: Sequence[Scope], settings: Settings, code: str) -> Match:
         try:

@@ -95,6 +95,14 @@ class TestTheCode:
         assert shop.api.refresh(token["token"]).status_code == 200
         assert shop.api.finish(codes[BOB], BOB).get_json().keys() == {"token"}
 
+    def test_joins_by_the_one_door_again_whatever_was_left_undone(
+        self, shop: Shop, codes: Codes
+    ) -> None:
+        """An ordinary code would have to wait until its grace is over, or there is an account."""
+        for _ in range(3):
+            assert shop.api.finish(codes[BOB], BOB).get_json()["registration"] is True
+        assert len(shop.recorder.of("test_identity_used")) == 3
+
     def test_signs_nobody_in_who_has_no_account(self, shop: Shop, codes: Codes) -> None:
         assert not LOGIN.is_good(shop, codes[BOB], BOB)
         shop.customers.accounts[0].is_active = False
