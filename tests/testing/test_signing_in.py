@@ -8,7 +8,7 @@ from fakes import ADA, BOB, Api, Customers, MakeApp
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_otp_auth import OTPAuth, Refused, current_actor, signals, token_required
+from flask_otp_auth import ConfigError, OTPAuth, Refused, current_actor, signals, token_required
 from flask_otp_auth.core.gates import Asked
 from flask_otp_auth.testing import Outbox, no_limits, sign_in
 
@@ -102,6 +102,29 @@ def test_it_works_with_any_settings(
     client = make_shop(customers, **config).test_client()
     ada = sign_in(client, "customer", ADA)
     assert client.get("/me", headers=ada.headers).text == ADA
+
+
+@pytest.mark.parametrize(
+    ("prefix", "defaults"),
+    [("/<lang>/auth", {}), ("/<int:shop>/auth", {}), ("/<lang>/auth", {"lang": "de"})],
+)
+def test_it_works_wherever_the_routes_are(
+    make_shop: MakeApp, customers: Customers, prefix: str, defaults: dict[str, str]
+) -> None:
+    otp_auth = OTPAuth(register_blueprint=False)
+    app = make_shop(customers, otp_auth)
+    app.register_blueprint(otp_auth.blueprint, url_prefix=prefix, url_defaults=defaults)
+    client = app.test_client()
+    ada = sign_in(client, "customer", ADA)
+    assert client.get("/me", headers=ada.headers).text == ADA
+
+
+def test_a_part_of_another_kind_is_not_guessed(make_shop: MakeApp, customers: Customers) -> None:
+    otp_auth = OTPAuth(register_blueprint=False)
+    app = make_shop(customers, otp_auth)
+    app.register_blueprint(otp_auth.blueprint, url_prefix="/<any(north, south):shop>/auth")
+    with pytest.raises(ConfigError, match="whose parts are texts or numbers"):
+        sign_in(app.test_client(), "customer", ADA)
 
 
 def test_no_limit_counts_it(make_shop: MakeApp, customers: Customers) -> None:
