@@ -15,9 +15,11 @@ from blinker import NamedSignal
 from flask import Flask
 
 from . import signals
+from .core.identifiers import IdentifierSpec
 from .core.scopes import Scope
 from .errors import ConfigError
 from .messages import Email, email
+from .web.signalling import Selective
 from .web.state import State, app_itself, current_state
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
@@ -61,7 +63,7 @@ def mail_codes(app: Flask, mail: Any, *, only: Collection[str] | None = None) ->
     signals.actor_authenticated.connect(mailer.tell_of_device, app)
 
 
-class _Mailer:
+class _Mailer(Selective):
     """Sends the messages of one app.
 
     :param send: takes a message, whom it is from and whom it is to.
@@ -118,9 +120,13 @@ class _Mailer:
         if not self._fixed_codes.has(Scope(signal["actor_type"], "", identifier)):
             self._delivery.run_soon("mail_codes", partial(self._mail, sender, signal))
 
+    def delivers(self, actor_type: str | None, identifier: IdentifierSpec | None = None) -> bool:
+        """Tell whether codes of an actor type are sent, and to such identifiers."""
+        is_chosen = actor_type is None or self._only is None or actor_type in self._only
+        return is_chosen and identifier not in ("phone", ("phone",))
+
     def _is_for(self, signal: Mapping[str, Any]) -> bool:
-        actor_type = signal.get("actor_type")
-        return actor_type is None or self._only is None or actor_type in self._only
+        return self.delivers(signal.get("actor_type"))
 
     def _mail(self, app: Flask, signal: Mapping[str, Any]) -> None:
         message = email(app, **signal)

@@ -31,10 +31,11 @@ def own_findings(state: State) -> Iterator[Finding]:
 
 
 def _handlers(state: State, actor_type: str) -> Iterator[Finding]:
-    closed = state.actors.get(actor_type).sign_up == "closed"
+    found = state.actors.get(actor_type)
+    closed = found.sign_up == "closed"
     for purpose in PURPOSES.values():
         for signal in (purpose.to_member, None if closed else purpose.to_newcomer):
-            if signal is not None and is_unheard(signal):
+            if signal is not None and is_unheard(signal, actor_type, found.identifier):
                 yield _no_handler(f"actor type {actor_type}, purpose {purpose.name}", signal)
 
 

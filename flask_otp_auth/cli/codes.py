@@ -86,9 +86,11 @@ def send(state: State, ctx: click.Context, actor_type: str, identifier: str, joi
         refused = _ask(state, actor_type, canonical, join=join)
     _raise_if_suppressed(heard, refused)
     _raise_if_failed(heard)
-    if is_unheard(signal):
+    if is_unheard(signal, actor_type, "email" if "@" in canonical else "phone"):
         name = signal.name.replace("-", "_")
-        raise click.ClickException(f"Nothing was sent: no handler of {name} is connected.")
+        raise click.ClickException(
+            f"Nothing was sent: no handler of {name} is connected that sends to this identifier."
+        )
     click.echo(f"{_PURPOSES[_purpose(join)].capitalize()} was sent. To check it:")
     click.echo(f"  {command_line(ctx, _in_a_shell(actor_type, canonical), 'verify')}")
 

@@ -7,6 +7,8 @@ from typing import Any
 from blinker import NamedSignal
 from flask import Flask, current_app
 
+from ..core.identifiers import IdentifierSpec
+from ..web.signalling import may_deliver
 from ..web.state import app_itself
 
 #: The name and the arguments of each signal.
@@ -18,9 +20,16 @@ def this_app() -> Flask:
     return app_itself(current_app)
 
 
-def is_unheard(signal: NamedSignal) -> bool:
-    """Tell whether no handler of a signal is there any more, or ever was."""
-    return not any(signal.receivers_for(this_app()))
+def is_unheard(
+    signal: NamedSignal, actor_type: str | None = None, identifier: IdentifierSpec | None = None
+) -> bool:
+    """Tell whether no handler of a signal is there any more, or ever was.
+
+    :param actor_type: whose codes it is to deliver; ``None`` for those of purposes.
+    :param identifier: what they are sent to; ``None`` if it doesn't matter.
+    """
+    handlers = signal.receivers_for(this_app())
+    return not any(may_deliver(each, actor_type, identifier) for each in handlers)
 
 
 @contextmanager

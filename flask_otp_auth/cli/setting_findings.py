@@ -38,12 +38,18 @@ def setting_findings(state: State) -> Iterator[Finding]:
 
 
 def _each(state: State, *names: str) -> list[tuple[str, Settings]]:
-    """Return the app's settings, and those of actor types and purposes that differ in some."""
+    """Return the app's settings, and those of actor types and purposes that differ in some.
+
+    The app's own are left out where each of these has others.
+    """
     types = [(f"actor type {name}", state.actors.get(name).settings) for name in state.actors.names]
     own = [(f"purpose {name}", state.own_purposes.get(name).settings)
            for name in state.own_purposes.names]  # fmt: skip
     wanted = attrgetter(*names)
-    differ = [each for each in (*types, *own) if wanted(each[1]) != wanted(state.settings)]
+    everybody = [*types, *own]
+    differ = [each for each in everybody if wanted(each[1]) != wanted(state.settings)]
+    if everybody and len(differ) == len(everybody):
+        return differ
     return [("the app", state.settings), *differ]
 
 
@@ -93,7 +99,7 @@ def _issuer(settings: Settings) -> Iterator[Finding]:
 
 
 def _site(state: State) -> Iterator[Finding]:
-    has_pages = any(settings.pages for _, settings in _each(state, "pages"))
+    has_pages = any(state.actors.get(name).settings.pages for name in state.actors.names)
     if has_pages and state.settings.site_url is None:
         yield Finding(
             "pages-no-site-url",

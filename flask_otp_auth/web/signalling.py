@@ -15,6 +15,7 @@ from typing import Any
 from blinker import NamedSignal
 from flask import Flask, current_app
 
+from ..core.identifiers import IdentifierSpec
 from ..core.jobs import Secret
 from ..errors import OTPAuthError
 from ..storage.base import log_error
@@ -23,6 +24,27 @@ from .own_functions import finished
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 Handler = Callable[..., Any]
+
+
+class Selective:
+    """Has handlers of this package's own that deliver some codes, and pass over all others."""
+
+    def delivers(self, actor_type: str | None, identifier: IdentifierSpec | None = None) -> bool:
+        """Tell whether codes are delivered.
+
+        :param actor_type: whose; ``None`` for those of purposes.
+        :param identifier: what they are sent to; ``None`` if it doesn't matter.
+        """
+        raise NotImplementedError
+
+
+def may_deliver(
+    handler: Handler, actor_type: str | None, identifier: IdentifierSpec | None = None
+) -> bool:
+    """Tell whether a handler may deliver codes; one of the app's own is taken to deliver all."""
+    owner = getattr(handler, "__self__", None)
+    return not isinstance(owner, Selective) or owner.delivers(actor_type, identifier)
+
 
 #: Where an app's list of handlers is that tests hold back.
 HELD_BACK = "otp_auth_held_back"
@@ -116,7 +138,7 @@ class Signaller:
             return []
         handlers = list(signal.receivers_for(self._app))
         if message.otp is not None:
-            _report_unheard(signal, handlers)
+            _report_unheard(message, handlers)
         return [handler for handler in handlers if (signal, handler) not in self.held_back]
 
     def call(
@@ -231,8 +253,9 @@ def _is_ours(error: BaseException) -> bool:
     return modules[-1].startswith(f"{__package__.partition('.')[0]}.")
 
 
-def _report_unheard(signal: NamedSignal, handlers: list[Handler]) -> None:
+def _report_unheard(message: Message, handlers: list[Handler]) -> None:
     """Say what is wrong where nobody delivers a code, or a handler never hears of it."""
+    signal, actor_type = message.signal, message.arguments.get("actor_type")
     connect = f"flask_otp_auth.signals.{signal.name.replace('-', '_')}.connect(handler, app"
     for handler in signal.receivers_for(current_app):
         if handler not in handlers:
@@ -240,7 +263,7 @@ def _report_unheard(signal: NamedSignal, handlers: list[Handler]) -> None:
                 "%s is connected to the proxy current_app, so it is never called: connect it to "
                 "the app itself, with %s)", name_of(handler), connect,
             )  # fmt: skip
-    if not handlers:
+    if not any(may_deliver(each, actor_type) for each in handlers):
         logger.error(
             "no handler delivers codes: connect one with %s); blinker holds a handler by a weak "
             "reference, so a local function or an object's method is forgotten unless something "

@@ -12,6 +12,7 @@ from fakes import ADA, SECRET, Customers, FakeStore, MakeApp
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from flask_mail import Mail
 from running import found, read, run
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
@@ -19,6 +20,7 @@ from stores import Memcached, Redis
 from time_machine import Traveller
 
 from flask_otp_auth import ConfigError, OTPAuth
+from flask_otp_auth.mail import mail_codes
 from flask_otp_auth.signals import confirmation_otp_generated, otp_generated
 from flask_otp_auth.sqlalchemy import SQLAlchemyActorStore
 from flask_otp_auth.storage import mounts
@@ -149,6 +151,13 @@ class TestSettings:
         assert findings.keys() == {"pages-no-site-url", "identifier-enumerable"}
         assert "actor type clerk" in findings["identifier-enumerable"]["problem"]
 
+    def test_that_no_actor_type_has(self, deploy: MakeApp, customers: Customers) -> None:
+        otp_auth = OTPAuth()
+        own = {"pages": False, "always_return_success": True, "verify_limits": "20/day"}
+        otp_auth.add_actor_type("clerk", customers, **own)
+        config = {"OTP_AUTH_PAGES": True, "OTP_AUTH_ALWAYS_RETURN_SUCCESS": False}
+        assert found(deploy(otp_auth, **config, OTP_AUTH_VERIFY_LIMITS="26/day")) == {}
+
 
 class TestTestIdentities:
     @pytest.mark.parametrize(
@@ -192,6 +201,22 @@ class TestHandlers:
         otp_generated.connect(local, app)
         del local
         assert "no-handler" in found(app)
+
+    def test_mail_codes_delivers_nothing_to_others_or_to_phones(
+        self, make_app: MakeApp, customers: Customers
+    ) -> None:
+        otp_auth = OTPAuth()
+        for name, identifier in (("customer", "email"), ("staff", "email"), ("driver", "phone")):
+            otp_auth.add_actor_type(name, customers, identifier=identifier, sign_up="closed")
+        app = make_app(otp_auth, MAIL_DEFAULT_SENDER="post@shop.example")
+        mail_codes(app, Mail(app), only=["customer", "driver"])
+        problems = [f["problem"] for f in read(app, "check") if f["id"] == "no-handler"]
+        assert [problem.partition("codes of ")[2] for problem in problems] == [
+            "actor type staff, purpose login",
+            "actor type staff, purpose door",
+            "actor type driver, purpose login",
+            "actor type driver, purpose door",
+        ]
 
     def test_a_purpose_of_the_apps_own_needs_one(self, deploy: MakeApp, otp_auth: OTPAuth) -> None:
         otp_auth.purpose("contact")

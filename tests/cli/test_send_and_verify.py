@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from fakes import ADA, BOB, Api, Customers, MakeApp, wrong
 from flask import Flask
+from flask_mail import Mail
 from running import run
 
 from flask_otp_auth import OTPAuth, signals
+from flask_otp_auth.mail import mail_codes
 from flask_otp_auth.signals import otp_generated, otp_suppressed
 from flask_otp_auth.testing import Outbox
 
@@ -89,6 +91,19 @@ class TestSend:
         ran = run(make_app(), "send", *LOGIN)
         assert ran.exit_code == 1
         assert "no handler of otp_generated is connected" in ran.output
+
+    def test_nor_where_mail_codes_mails_to_others_alone(
+        self, make_app: MakeApp, customers: Customers
+    ) -> None:
+        otp_auth = OTPAuth()
+        otp_auth.add_actor_type("customer", customers)
+        otp_auth.add_actor_type("staff", customers)
+        app = make_app(otp_auth, MAIL_DEFAULT_SENDER="post@shop.example")
+        mail_codes(app, Mail(app), only="staff")
+        assert run(app, "send", "staff", ADA).exit_code == 0
+        ran = run(app, "send", *LOGIN)
+        assert ran.exit_code == 1
+        assert "no handler of otp_generated is connected that sends to this" in ran.output
 
     def test_shows_the_traceback_of_a_failure_without_the_code(self, shop: Flask) -> None:
         codes = []

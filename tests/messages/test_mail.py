@@ -221,6 +221,20 @@ def test_only_some_actor_types(
     assert mailbox.is_empty()
 
 
+def test_what_nobody_sends_to_others_is_logged(
+    make_mailing: MakeApp, customers: Customers, caplog: pytest.LogCaptureFixture
+) -> None:
+    otp_auth = OTPAuth()
+    otp_auth.add_actor_type("customer", customers)
+    otp_auth.add_actor_type("staff", customers)
+    client = make_mailing(otp_auth=otp_auth, only=["staff"]).test_client()
+    Api(client, actor_type="staff").generate(ADA)
+    assert caplog.messages == []
+    Api(client).generate(ADA)
+    (message,) = caplog.messages
+    assert message.startswith("no handler delivers codes")
+
+
 def test_two_calls_send_nothing_twice(mailbox: Mailbox, customers: Customers) -> None:
     app = configured(mailbox)
     otp_auth = initialised(app, customers, "customer", "staff")
