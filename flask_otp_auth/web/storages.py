@@ -10,7 +10,7 @@ from typing import cast
 from cachelib import BaseCache
 from flask import Flask
 from flask_limiter import Limiter
-from limits.storage import MemcachedStorage, MemoryStorage, MovingWindowSupport
+from limits.storage import MemcachedStorage, MemoryStorage, MovingWindowSupport, Storage
 from limits.strategies import RateLimiter
 
 from ..core.settings import PREFIX, Settings
@@ -30,7 +30,7 @@ _SERVERS = (
     *(f"limits.storage.{name}" for name in ("redis", "memcached", "mongodb", "valkey")),
 )
 
-_NOT_IN_MEMORY = "only memory:// can be emptied, see OTP_AUTH_STORAGE_URI"
+_NOT_IN_MEMORY = "only what is kept in memory can be emptied, see {}"
 
 _DEFAULT_FILE = "otp_auth.sqlite3"
 
@@ -102,9 +102,14 @@ class Storages:
     def counts_in_memory_alone(self) -> bool:
         """Whether limits are kept in the memory of each process, and codes elsewhere."""
         if self.limiter is not None:
-            return isinstance(self.limiter.storage, MemoryStorage)
+            return isinstance(self._storage_of_limiter, MemoryStorage)
         apart = self._own_store is not None and self._own_limits is None
         return apart and self._uri.startswith("memory:")
+
+    @property
+    def _storage_of_limiter(self) -> Storage | None:
+        """Where the app's own limiter counts; one that is switched off counts nowhere."""
+        return self.limiter.storage if self.limiter is not None and self.limiter.enabled else None
 
     @property
     def files(self) -> list[str]:
@@ -133,9 +138,10 @@ class Storages:
 
         :raises ConfigError: if one refuses, or doesn't keep its promises.
         """
+        sign_ins = self._sign_ins_backend
         for store, is_remote in (
             (self.codes, self._own_store is not None or self._is_remote),
-            (self.sign_ins, self._settings.sign_ins_uri is not None),
+            (self.sign_ins, sign_ins is not None and sign_ins.contact_at_start),
         ):
             if is_remote:
                 _contact(store)
@@ -145,20 +151,25 @@ class Storages:
 
         :raises ConfigError: if it is kept elsewhere.
         """
+        limits = self._storage_of_limiter
+        if not (self._settings.sign_ins_uri or "memory:").startswith("memory:"):
+            raise ConfigError(_NOT_IN_MEMORY.format("OTP_AUTH_SIGN_INS_URI"))
+        if limits is not None and not isinstance(limits, MemoryStorage):
+            raise ConfigError(_NOT_IN_MEMORY.format("limiter="))
         if self._own_store is not None:
             self._empty_cache()
         elif self._uri.startswith("memory:"):
             self.codes.reopen()
         else:
-            raise ConfigError(_NOT_IN_MEMORY)
+            raise ConfigError(_NOT_IN_MEMORY.format("OTP_AUTH_STORAGE_URI"))
         if self.sign_ins is not self.codes:
             self.sign_ins.reopen()
-        if self.limiter is not None and isinstance(self.limiter.storage, MemoryStorage):
-            self.limiter.storage.reset()
+        if limits is not None:
+            limits.reset()
 
     def _empty_cache(self) -> None:
         if not isinstance(self._own_limits, MemoryLimitStorage):
-            raise ConfigError(_NOT_IN_MEMORY)
+            raise ConfigError(_NOT_IN_MEMORY.format("cache="))
         cast(CacheStore, self._own_store).cache.clear()
         self._own_limits.reset()
 
@@ -169,7 +180,7 @@ class Storages:
         for uri in (*uris, self._settings.sign_ins_uri or ""):
             if uri and not uri.startswith(("memory:", "sqlite:")):
                 return uri.partition(":")[0]
-        for part in (self._own_store, None if self.limiter is None else self.limiter.storage):
+        for part in (self._own_store, self._storage_of_limiter):
             kind: type[object] = type(part)
             if kind.__module__.startswith(_SERVERS):
                 return kind.__name__

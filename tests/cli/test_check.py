@@ -326,6 +326,15 @@ class TestLimits:
         otp_auth.add_actor_type("customer", customers)
         assert found(deploy(otp_auth, **DEBUG)).keys() == {"limits-elsewhere"}
 
+    def test_of_a_limiter_that_tests_switch_off(
+        self, deploy: MakeApp, customers: Customers
+    ) -> None:
+        limiter = Limiter(get_remote_address, enabled=False)
+        limiter.init_app(Flask("shop"))
+        otp_auth = OTPAuth(limiter=limiter)
+        otp_auth.add_actor_type("customer", customers)
+        assert found(deploy(otp_auth, TESTING=True)) == {}
+
     def test_in_a_file(self, deploy: MakeApp, customers: Customers, tmp_path: Path) -> None:
         otp_auth = OTPAuth(cache=FakeStore())
         otp_auth.add_actor_type("customer", customers)

@@ -84,6 +84,11 @@ def test_is_refused_with_a_cache_or_a_limiter_that_is_a_server(
         Clock(app_with(make_app, limiter=limiter))
 
 
+def test_needs_no_limiter_that_is_switched_off(make_app: MakeApp, limiter_off: Limiter) -> None:
+    with Clock(app_with(make_app, limiter=limiter_off)) as clock:
+        clock.tick(1)
+
+
 def app_with(make_app: MakeApp, **parts: Any) -> Flask:
     otp_auth = OTPAuth(**parts)
     return make_app(otp_auth)

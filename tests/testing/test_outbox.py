@@ -215,6 +215,31 @@ class TestReset:
         with pytest.raises(ConfigError, match="memory"):
             reset(make_app(otp_auth))
 
+    def test_is_for_sign_ins_and_limits_in_memory(
+        self, make_app: MakeApp, customers: Customers, tmp_path: Any
+    ) -> None:
+        file = f"sqlite:///{tmp_path}/sign_ins.sqlite3"
+        with pytest.raises(ConfigError, match=r"kept in memory.*OTP_AUTH_SIGN_INS_URI"):
+            reset(make_app(OTP_AUTH_SIGN_INS_URI=file))
+        server = "redis://127.0.0.1:1/0"
+        limiter = Limiter(get_remote_address, app=Flask("limits"), storage_uri=server)
+        otp_auth = OTPAuth(limiter=limiter)
+        otp_auth.add_actor_type("customer", customers)
+        with pytest.raises(ConfigError, match=r"kept in memory.*limiter="):
+            reset(make_app(otp_auth))
+
+    def test_has_nothing_to_do_with_a_limiter_that_is_switched_off(
+        self, make_app: MakeApp, limiter_off: Limiter, customers: Customers
+    ) -> None:
+        otp_auth = OTPAuth(limiter=limiter_off)
+        otp_auth.add_actor_type("customer", customers)
+        app = make_app(otp_auth)
+        api = Api(app.test_client())
+        with Outbox(app) as outbox:
+            api.generate(ADA)
+            reset(app)
+            assert api.verify(outbox.last.otp, ADA).status_code == 400
+
     @pytest.mark.parametrize("parts", ["cache", "limiter", "sign-ins"])
     def test_reaches_each_part_that_is_kept_apart(
         self, make_app: MakeApp, customers: Customers, parts: str

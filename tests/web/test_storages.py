@@ -1,5 +1,7 @@
 """Where an app's codes, sign-ins and limits are kept."""
 
+from pathlib import Path
+
 import pymemcache
 import pytest
 from cachelib import MemcachedCache, SimpleCache
@@ -38,6 +40,15 @@ def test_what_is_wrong_with_uris_is_told_at_once_and_with_all_else(
 
 def test_sign_ins_may_be_elsewhere(make_app: MakeApp, on_memcached: OTPAuth) -> None:
     assert make_app(on_memcached, OTP_AUTH_SIGN_INS_URI="memory://")
+
+
+def test_no_file_is_made_at_the_start(make_app: MakeApp, tmp_path: Path) -> None:
+    """`flask routes` as root would leave one behind that the server can't open."""
+    make_app(
+        OTP_AUTH_STORAGE_URI=f"sqlite:///{tmp_path}/codes.sqlite3",
+        OTP_AUTH_SIGN_INS_URI=f"sqlite:///{tmp_path}/sign_ins.sqlite3",
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_limits_that_can_not_be_where_codes_are_are_told_of(
