@@ -41,7 +41,7 @@ def _refuse_unknown(state: State, silence: tuple[str, ...]) -> None:
 def _look(state: State) -> list[Finding]:
     """Return what is found, the gravest first."""
     looks = setting_findings, app_findings, storage_findings, own_findings
-    found = [each for look in looks for each in look(state)]
+    found = dict.fromkeys(each for look in looks for each in look(state))  # of one server twice
     return sorted(found, key=lambda each: list(_COLOURS).index(each.level))
 
 

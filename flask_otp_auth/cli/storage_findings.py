@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from flask import current_app
 
 from ..errors import Unavailable
+from ..storage.caches import findings_of_limits
 from ..storage.mounts import network_file_system
 from ..web.checks import NOTED, Finding
 from ..web.state import State
@@ -74,6 +75,8 @@ def _limits(state: State) -> Iterator[Finding]:
         )
     elif not state.budgets.storage.check():
         yield _unreachable("The storage of the limits can't be reached.")
+    else:
+        yield from findings_of_limits(state.budgets.storage)
 
 
 def _unreachable(problem: str) -> Finding:

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cachelib import BaseCache, MemcachedCache, RedisCache, SimpleCache, ValkeyCache
-from limits.storage import Storage
+from limits.storage import MemcachedStorage, RedisStorage, Storage
 
 from ..errors import ConfigError
-from .base import CacheStore, Store, before_end, with_end
+from .base import CacheStore, Store, before_end, unavailable_on, with_end
+from .drivers import driver_errors
+from .findings import Finding
 from .memory import MemoryCache, MemoryLimitStorage
 
 #: Keys that a SimpleCache must be able to hold, so that it doesn't evict live ones.
@@ -65,6 +67,23 @@ def limits_for(cache: BaseCache | Store) -> Storage | None:
     from .sqlite import SQLiteCache, SQLiteLimitStorage
 
     return SQLiteLimitStorage(cache.database) if isinstance(cache, SQLiteCache) else None
+
+
+def findings_of_limits(storage: Storage) -> Sequence[Finding]:
+    """Look whether a server forgets the limits that are counted on it.
+
+    :raises Unavailable: if it doesn't answer.
+    """
+    if isinstance(storage, MemcachedStorage):
+        from .memcached import FORGETS
+
+        return [FORGETS]
+    if isinstance(storage, RedisStorage):
+        from .redis_findings import limit_findings
+
+        with unavailable_on(driver_errors()):
+            return limit_findings(storage.storage)
+    return []
 
 
 def file_of(cache: BaseCache | Store) -> str | None:

@@ -407,6 +407,27 @@ class TestServers:
             assert finding["level"] == level
             assert f"may not use {lacks}, so" in finding["problem"]
 
+    def test_redis_of_limits_alone(
+        self, deploy: MakeApp, customers: Customers, tmp_path: Path
+    ) -> None:
+        with Redis(tmp_path / "redis") as server:
+            server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+            server.ask("ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all")
+            uri = f"redis://shop:secret@127.0.0.1:{server.port}"
+            limiter = Limiter(get_remote_address, storage_uri=uri, strategy="moving-window")
+            limiter.init_app(Flask("shop"))
+            otp_auth = OTPAuth(limiter=limiter)
+            otp_auth.add_actor_type("customer", customers)
+            app = deploy(otp_auth)
+            assert found(app).keys() == {"storage-evicts", "storage-not-durable"}
+            server.ask("ACL", "SETUSER", "shop", "-info")
+            assert found(app) == {}
+
+    def test_one_server_is_told_of_once(self, deploy: MakeApp, tmp_path: Path) -> None:
+        with Redis(tmp_path / "redis") as server:
+            (finding,) = read(deploy(OTP_AUTH_STORAGE_URI=server.uri), "check")
+            assert finding["id"] == "storage-not-durable"
+
     def test_memcached_and_the_redis_of_its_sign_ins(self, deploy: MakeApp, tmp_path: Path) -> None:
         with Memcached(tmp_path / "memcached") as codes, Redis(tmp_path / "redis") as sign_ins:
             app = deploy(OTP_AUTH_STORAGE_URI=codes.uri, OTP_AUTH_SIGN_INS_URI=sign_ins.uri)

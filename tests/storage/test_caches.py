@@ -18,11 +18,17 @@ from cachelib import (
     SimpleCache,
     ValkeyCache,
 )
+from limits.storage import Storage, storage_from_string
 from stores import Memcached, Redis, Storages
 
 from flask_otp_auth.errors import ConfigError, Unavailable
 from flask_otp_auth.storage.base import CacheStore, Store, probe
-from flask_otp_auth.storage.caches import MIN_THRESHOLD, limits_for, store_for
+from flask_otp_auth.storage.caches import (
+    MIN_THRESHOLD,
+    findings_of_limits,
+    limits_for,
+    store_for,
+)
 from flask_otp_auth.storage.memory import MemoryCache
 from flask_otp_auth.storage.sqlite import SQLiteCache
 
@@ -125,6 +131,22 @@ class TestRedis:
         for cache in (RedisCache(port=1, retry=None), ValkeyCache(port=1)):
             with pytest.raises(Unavailable):
                 store_for(cache).peek(key)
+
+
+class TestLimits:
+    """What a limiter of the app's own counts on."""
+
+    def test_that_memcached_forgets_them_is_told(self) -> None:
+        limits = storage_from_string("memcached://127.0.0.1:1")
+        assert isinstance(limits, Storage)
+        (finding,) = findings_of_limits(limits)
+        assert finding.id == "storage-evicts"
+
+    def test_a_redis_that_is_not_there_is_an_outage(self) -> None:
+        limits = storage_from_string("redis://127.0.0.1:1")
+        assert isinstance(limits, Storage)
+        with pytest.raises(Unavailable):
+            findings_of_limits(limits)
 
 
 def test_a_store_of_the_apps_own_is_used_as_it_is() -> None:
