@@ -80,9 +80,9 @@ class IdentityLine:
 class FixedCodes:
     """The codes of one app's test identities.
 
-    Only for such an identifier a request queues no job, and a guess of 20 digits that is no code
-    which was sent is compared once more. So time may tell whose identifier stands in the
-    configuration, which helps nobody: its code can't be guessed, and none is ever sent.
+    Only for such an identifier a request queues no job, and a guess of 20 digits is compared once
+    more. So time may tell whose identifier stands in the configuration, which helps nobody: its
+    code can't be guessed, and none is ever sent.
 
     :param lines: those of the configuration.
     """
