@@ -37,7 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     nobody's choice. What a ``conftest.py`` or a test module has comes before either.
     """
     plugins = config.pluginmanager.get_plugins()
-    if not any(hasattr(plugin, "client") for plugin in plugins):
+    # What is called so need be no fixture: a conftest.py may import an app's test client.
+    if not any(callable(getattr(plugin, "client", None)) for plugin in plugins):
         config.pluginmanager.register(_DefaultClient(), _NAME)
 
 

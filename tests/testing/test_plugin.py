@@ -157,6 +157,10 @@ class TestClient:
         conftest = CONFTEST + FIXTURE.format("ours")
         assert passed(run(CLIENT.format("== 'ours'"), conftest=conftest), 1)
 
+    def test_is_made_where_another_thing_has_the_name(self, run: Run) -> None:
+        conftest = CONFTEST + "client = object()\n"
+        assert passed(run(CLIENT.format(".application.name == 'shop'"), conftest=conftest), 1)
+
     def test_of_a_test_file_comes_first(self, run: Run) -> None:
         assert passed(run(FIXTURE.format("mine") + CLIENT.format("== 'mine'")), 1)
 
