@@ -7,6 +7,7 @@ frames of ours.
 
 import inspect
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass
 from traceback import format_tb, walk_tb
@@ -26,16 +27,16 @@ logger: logging.Logger = logging.getLogger("flask_otp_auth")
 Handler = Callable[..., Any]
 
 
-class Selective:
+class Selective(ABC):
     """Has handlers of this package's own that deliver some codes, and pass over all others."""
 
+    @abstractmethod
     def delivers(self, actor_type: str | None, identifier: IdentifierSpec | None = None) -> bool:
         """Tell whether codes are delivered.
 
         :param actor_type: whose; ``None`` for those of purposes.
         :param identifier: what they are sent to; ``None`` if it doesn't matter.
         """
-        raise NotImplementedError
 
 
 def may_deliver(
