@@ -69,7 +69,7 @@ class OTPAuth(FlowCalls):
         self._register_blueprint = register_blueprint
         self._actor_types: dict[str, ActorTypeSpec] = {}
         self._claims_loader: ClaimsLoader | None = None
-        self._gates: list[Gate] = []
+        self._gates: list[OwnGate] = []
         self._purposes: dict[str, OwnPurposeSpec] = {}
         self._page_parts = PageParts()
         self._apps: WeakSet[Flask] = WeakSet()  # for document() alone, and only if there is one
@@ -124,9 +124,8 @@ class OTPAuth(FlowCalls):
 
         :raises TypeError: if it is no function.
         """
-        gate = OwnGate(function)
-        if gate not in self._gates:  # a captcha's answer can be checked only once
-            self._gates.append(gate)
+        if not any(gate.calls(function) for gate in self._gates):
+            self._gates.append(OwnGate(function))  # a captcha's answer can be checked only once
         return function
 
     def sign_up_form(self, actor_type: str) -> Callable[[F], F]:

@@ -11,6 +11,7 @@ from inspect import getattr_static
 from typing import Any, Literal, Protocol
 
 from ..errors import ConfigError, NotFound
+from ..storage.base import log_error
 from .identifiers import Canonicaliser, IdentifierSpec, canonicaliser
 from .registry import Registry
 from .settings import Settings, overrides
@@ -188,14 +189,18 @@ class ActorType:
     def find_by_id(self, wanted: str) -> Any | None:
         """Return the active actor with that id, or ``None``.
 
-        :raises TypeError: as :meth:`find_by_identifier`, and if it is an actor with another id.
+        One with another id counts as unknown: a token would sign in somebody else.
+
+        :raises TypeError: as :meth:`find_by_identifier`.
         """
         found = self._checked(self.store.find_by_id(wanted), "find_by_id")
-        if found is not None and actor_id(found) != wanted:  # a token would be somebody else's
-            raise TypeError(
-                f"{class_name(self.store)}.find_by_id() must return the actor whose id it is asked "
-                f"for, which is what get_id() of {class_name(found)} says, or else its id"
-            )
+        if found is not None and actor_id(found) != wanted:
+            log_error(
+                "%s.find_by_id() must return the actor whose id it is asked for, which is what "
+                "get_id() of %s says, or else its id: what it found counts as unknown",
+                class_name(self.store), class_name(found),
+            )  # fmt: skip
+            return None
         return self._if_active(found)
 
     def is_active(self, actor: Any) -> bool:

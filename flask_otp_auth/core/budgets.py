@@ -241,7 +241,10 @@ def _healed(
     item: RateLimitItem,
     key: str,
 ) -> T:
-    """Work on a window; garbage in its place counts as absent, or it would refuse everybody."""
+    """Work on a window; garbage in its place counts as absent, or it would refuse everybody.
+
+    Hits of others in the same moment may be forgotten with it, as when the storage forgets.
+    """
     try:
         return work(item, NAMESPACE, key)
     except Exception as error:

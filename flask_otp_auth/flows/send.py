@@ -123,7 +123,8 @@ class CodeSender:
         budget = Budget(settings.send_limits, ("opened", *job.scope.parts[:3]))
         if not (job.long and is_tried) or self.budgets.take(budget).refused is None:
             self.lanes.open_window(job.scope, long=job.long)
-            if job.attacked:  # it took both windows, and the lane may not be marked yet
+            # It took both windows, the short one for less time; the lane may not be marked yet.
+            if job.attacked and not is_expired(job.asked_at + settings.resend_interval):
                 self.lanes.open_window(job.scope, long=False)
 
     def _count(self, scope: Scope, settings: Settings, namespace: str, *, enforced: bool) -> None:

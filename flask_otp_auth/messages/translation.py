@@ -103,15 +103,21 @@ def _catalogue() -> NullTranslations:
 
 
 class _OfTheApp(NullTranslations):
-    """The catalogue of the app's other texts, in the current language."""
+    """The catalogue of the app's other texts, in the current language.
+
+    Texts of ours are not looked up there: a page is in one language.
+    """
 
     def gettext(self, message: str) -> str:
         """Return a text."""
-        return self._current().gettext(message)
+        is_ours = _complete(str(CATALOGUES)).gettext(message) != message
+        return message if is_ours else self._current().gettext(message)
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         """Return a text that tells a number."""
-        return self._current().ngettext(msgid1, msgid2, n)
+        english = msgid1 if n == 1 else msgid2
+        is_ours = _complete(str(CATALOGUES)).ngettext(msgid1, msgid2, n) != english
+        return english if is_ours else self._current().ngettext(msgid1, msgid2, n)
 
     @staticmethod
     def _current() -> NullTranslations:
@@ -119,6 +125,14 @@ class _OfTheApp(NullTranslations):
 
         found: NullTranslations = get_translations()
         return found
+
+
+@lru_cache(maxsize=1)
+def _complete(directory: str) -> NullTranslations:
+    """Return a catalogue of the package's own, which has all of its texts."""
+    from babel.support import Translations  # comes with Flask-Babel
+
+    return Translations.load(directory, ["de"], DOMAIN)
 
 
 # A catalogue is a file of some kilobytes, read and parsed.

@@ -31,6 +31,8 @@ class FormToken(str):
     def __call__(self) -> Any:
         """Return the token of forms that are not ours, if something in the app makes one."""
         theirs = current_app.jinja_env.globals.get("csrf_token")
+        for processor in current_app.template_context_processors[None]:
+            theirs = current_app.ensure_sync(processor)().get("csrf_token", theirs)
         return theirs() if callable(theirs) else self
 
 

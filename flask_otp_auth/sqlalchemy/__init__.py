@@ -205,7 +205,7 @@ class SQLAlchemyActorStore:
         )
 
     def _look_at_ids(self, rows: list[Any]) -> None:
-        """Say in the log, once, if `find_by_id` will not find a row by its id."""
+        """Warn, once, if `find_by_id` will not find a row by its id."""
         if self._has_said or type(self).find_by_id is not SQLAlchemyActorStore.find_by_id:
             return
         with suppress(TypeError, ValueError):  # of a row without an id: whoever needs it says so
@@ -213,10 +213,11 @@ class SQLAlchemyActorStore:
             self._has_said = lost
         if self._has_said:
             name = self._model.__name__
-            logger.error(
+            logger.warning(
                 "the id of a %s, which is what its get_id() returns, else its id, is not its %s, "
-                "by which its store finds it again: no token of it will be taken; name the "
-                "attribute that is the id with key= of SQLAlchemyActorStore", name, self._key,
+                "by which its store finds it again: no token of it will be taken, unless your own "
+                "store around this one translates them; name the attribute that is the id with "
+                "key= of SQLAlchemyActorStore", name, self._key,
             )  # fmt: skip
 
     def _rows(self, read: Read, condition: Any, matches: Callable[[Any], bool]) -> list[Any]:

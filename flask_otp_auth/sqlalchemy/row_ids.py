@@ -38,15 +38,10 @@ def primary_key(model: type[Any]) -> str:
 
 
 def check_key(model: type[Any], key: str) -> None:
-    """Look whether rows have an id, and can be found by an attribute as such.
+    """Look whether rows can be found by an attribute as their id.
 
     :raises ConfigError: if they can't.
     """
-    if not (hasattr(model, "get_id") or hasattr(model, "id")):
-        raise ConfigError(
-            f"{model.__name__} has no id, which is what tokens name an actor by; give it a "
-            f"get_id() that returns str(self.{key})"
-        )
     try:
         python_type(getattr(model, key))("1")
     except (ValueError, ArithmeticError):

@@ -5,12 +5,12 @@ field with a default is optional, and ``null`` counts as absent for it.
 """
 
 import json
-from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from flask import Request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
 
 from ..errors import InvalidData, PayloadTooLarge, UnsupportedMediaType
 
@@ -77,11 +77,9 @@ def read_body(request: Request, schema: type[B]) -> B:
 
 def _read(request: Request) -> bytes:
     limit = min(request.max_content_length or MAX_BODY, MAX_BODY)
-    # One byte more, as Werkzeug truncates a chunked body at its limit without an error.
-    with suppress(AttributeError):  # a property of the app's own Request class has no setter
-        request.max_content_length = limit + 1
     try:
-        body = request.get_data()
+        # One byte more, as Werkzeug truncates a chunked body at its limit without an error.
+        body = _at_most(request, limit + 1)
     except RequestEntityTooLarge:
         raise PayloadTooLarge from None
     except HTTPException:  # the client went away, or its Content-Length was wrong
@@ -89,6 +87,15 @@ def _read(request: Request) -> bytes:
     if len(body) > limit:
         raise PayloadTooLarge
     return body
+
+
+def _at_most(request: Request, limit: int) -> bytes:
+    try:
+        request.max_content_length = limit
+    except AttributeError:  # a property of the app's own Request class has no setter
+        if request.content_length is None or request.content_length > limit:
+            return get_input_stream(request.environ, max_content_length=limit).read()
+    return request.get_data()
 
 
 def _decode(body: bytes) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def check_function(function: object, place: str) -> None:
         raise TypeError(f"{place} takes a function, not {function!r}")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class OwnGate:
     """Calls a gate of the app's own, and waits for what it raises.
 
@@ -75,6 +75,16 @@ class OwnGate:
 
     def __post_init__(self) -> None:
         check_function(self.function, "before_code")
+
+    def calls(self, function: Callable[[Asked], Any]) -> bool:
+        """Tell whether it is the gate of that very function, or of that object's method.
+
+        Two that are merely equal, by ``__eq__`` of the app's own, are two gates.
+        """
+        if inspect.ismethod(function) and inspect.ismethod(self.function):
+            own = self.function
+            return own.__self__ is function.__self__ and own.__func__ is function.__func__
+        return self.function is function
 
     def __call__(self, asked: Asked) -> None:
         """Return, or raise what refuses."""

@@ -342,11 +342,6 @@ class ByPair(Base):
         return str(self.number)
 
 
-class Nameless(Base):
-    __tablename__ = "nameless"
-    email: Mapped[str] = mapped_column(primary_key=True)
-
-
 class Uniquified(Base):
     """A user of Flask-Security, whose id in a session is not its primary key."""
 
@@ -439,11 +434,6 @@ class TestById:
             assert store.find_by_identifier(ADA).id == 7
             assert store.find_by_id("x9").id == 7
         assert caplog.records == []
-
-    def test_a_model_without_an_id_is_refused(self, sessions: Sessions) -> None:
-        no_id = r"- Nameless has no id, .* get_id\(\) that returns str\(self\.email\)$"
-        with pytest.raises(ConfigError, match=no_id):
-            SQLAlchemyActorStore(Nameless, sessions)
 
     def test_an_id_that_two_rows_have_is_an_error(self, add: Add, sessions: Sessions) -> None:
         add(ByPair(shop=1, number=7, email=ADA))

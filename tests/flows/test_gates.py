@@ -1,5 +1,6 @@
 """The app's own gates (``before_code``) see each request for a code before anything else does."""
 
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -66,6 +67,19 @@ def test_one_that_each_call_of_an_app_factory_registers_is_asked_once(
     otp_auth.before_code(gate.__call__)
     Api(make_app(otp_auth).test_client()).generate(proof="human")
     assert len(gate.asked) == 2  # the object, and its method
+
+
+def test_two_that_are_equal_are_both_asked(make_app, otp_auth: OTPAuth) -> None:
+    @dataclass
+    class Named(Gate):
+        name: str
+        asked: list[Asked] = field(default_factory=list, compare=False)
+
+    gates = [Named("captcha"), Named("captcha")]
+    for gate in (*gates, gates[0].__call__, gates[1].__call__):
+        otp_auth.before_code(gate)
+    Api(make_app(otp_auth).test_client()).generate(proof="human")
+    assert [len(gate.asked) for gate in gates] == [2, 2]
 
 
 def test_answers_and_scripts_pass_no_gate(

@@ -153,30 +153,37 @@ class TestACodeExistsIfAndOnlyIfItWasSent:
         LOGIN.ask(shop)
         assert len(shop.recorder.of("otp_generated")) == 3
 
-    def test_so_does_one_that_no_executor_takes_as_an_attack_begins(
-        self, make_app: MakeApp, customers: Customers, clock: Traveller
-    ) -> None:
+    @pytest.mark.parametrize(
+        ("meanwhile", "sent"),
+        [(0, [6, 6, 20]), (60, [6, 6, 6])],
+        ids=["opens its windows", "opens none of a newer request"],
+    )
+    def test_one_that_no_executor_takes_as_an_attack_begins(
+        self, make_app: MakeApp, customers: Customers, clock: Traveller, meanwhile: int,
+        sent: list[int],
+    ) -> None:  # fmt: skip
         """Only the job would have marked the lane, so both of its windows are shut."""
-        is_down: list[bool] = []
+        fails = [False, False, True, False, False]
 
         def submit(function: Callable[..., None], *arguments: Any) -> None:
-            if is_down:
-                raise ConnectionError
-            function(*arguments)
+            if not fails.pop(0):
+                function(*arguments)
+                return
+            if meanwhile:  # until it says that it takes no job
+                clock.shift(meanwhile)
+                api.generate(ADA)
+            raise ConnectionError
 
         otp_auth = OTPAuth(executor=SimpleNamespace(submit=submit))
         otp_auth.add_actor_type("customer", customers)
-        app = make_app(otp_auth, OTP_AUTH_DELIVERY="background")
+        limits = {"OTP_AUTH_SEND_LIMITS": "2/minute", "OTP_AUTH_RESEND_INTERVAL": 20}
+        app = make_app(otp_auth, OTP_AUTH_DELIVERY="background", **limits)
         api = Api(app.test_client())
         with Outbox(app) as outbox:
-            for _ in range(5):
+            for pause in (20, 20, 0, 0):
                 api.generate(ADA)
-                clock.shift(60)
-            is_down.append(True)
-            api.generate(ADA)
-            is_down.clear()
-            api.generate(ADA)
-            assert [len(each.otp) for each in outbox] == [6] * 5 + [20]
+                clock.shift(pause)
+            assert [len(each.otp) for each in outbox] == sent
 
     def test_deliveries_that_fail_open_no_more_windows_than_there_may_be_sends(
         self, shop: Shop

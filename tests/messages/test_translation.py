@@ -1,6 +1,7 @@
 """Texts in the reader's language, with Flask-Babel and without."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -36,7 +37,7 @@ def write_catalogue(
 def catalogues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in place of the package's own catalogues."""
     folder = tmp_path / "package"
-    write_catalogue(folder, "de", code="Code", bye="Servus")
+    write_catalogue(folder, "de", code="Code", bye="Servus", day=("Tag", "Tage"))
     write_catalogue(folder, "ar", code=("صفر", "واحد", "اثنان", "قليل", "كثير", "غير"))
     monkeypatch.setattr(translation, "CATALOGUES", folder)
     return folder
@@ -67,18 +68,23 @@ def test_the_apps_own_catalogue_goes_first(babel_app: Flask) -> None:
         assert (language(), direction()) == ("de", "ltr")
 
 
-@pytest.mark.parametrize(("tag", "text"), [("de", "Korb"), ("fa", "سبد")])
+@pytest.mark.parametrize(
+    ("tag", "text", "ours"),
+    [("de", "Korb", ("Code", "Tage")), ("fa", "سبد", ("code", "days"))],
+)
 def test_texts_of_the_apps_own_layout_are_in_its_own_domain(
-    babel_app: Flask, tmp_path: Path, tag: str, text: str
+    babel_app: Flask, tmp_path: Path, tag: str, text: str, ours: tuple[str, str]
 ) -> None:
-    own = {"basket": text, "thing": (f"%(num)s {text}",) * 2, "code": "not ours"}
+    own: dict[str, Any] = {"code": "not ours", "day": ("not ours",) * 2}
+    own |= {"basket": text, "thing": (f"%(num)s {text}",) * 2}
     write_catalogue(tmp_path / "shop", "de", "messages", **own)
     write_catalogue(tmp_path / "shop", "fa", "messages", **own)
     with babel_app.app_context(), in_language(tag):
         assert gettext("basket") == text
         assert ngettext("thing", "things", 2) == f"2 {text}"
-    with babel_app.app_context():
-        assert gettext("code") == "Code"
+        assert ngettext("thing", "things", 1) == f"1 {text}"
+        # A text of ours is never one of the app's: a page is in one language.
+        assert (gettext("code"), ngettext("day", "days", 2)) == ours
 
 
 def test_plurals_are_those_of_the_language(babel_app: Flask) -> None:

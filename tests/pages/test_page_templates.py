@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from browsers import Browser, JoinableCustomers
 from fakes import MakeApp, wrong
-from flask import Flask, template_rendered
+from flask import Flask, request, template_rendered
 from flask_wtf import CSRFProtect
+from flask_wtf.csrf import generate_csrf, validate_csrf
 from jinja2 import FileSystemBytecodeCache, FileSystemLoader, meta, nodes
 
 import flask_otp_auth.pages
@@ -217,16 +218,24 @@ class TestTheApp:
         browser.get("sign-in")
         assert browser.answer.text == "<b>&lt;i&gt;"
 
-    @pytest.mark.parametrize("protected", [False, True])
+    @pytest.mark.parametrize("protected", ["", "all", "some"])
     def test_may_have_a_layout_with_tokens_of_its_own(
-        self, make_shop: MakeApp, replace: Callable[..., None], protected: bool
+        self, make_shop: MakeApp, replace: Callable[..., None], protected: str
     ) -> None:
         app = make_shop()
         search = "<form action=/search><input name=csrf_token value={{ csrf_token() }}></form>"
         replace(app, base=search + "{% block content %}{% endblock %}")
-        app.add_url_rule("/search", view_func=lambda: "found", methods=["POST"])
-        if protected:
+
+        @app.post("/search")
+        def search() -> str:
+            if protected:
+                validate_csrf(request.form["csrf_token"])
+            return "found"
+
+        if protected == "all":
             CSRFProtect(app)
+        elif protected:
+            app.context_processor(lambda: {"csrf_token": generate_csrf})
         browser = Browser(app)
         browser.get("sign-in")
         browser.submit(1, identifier="ada@example.com")

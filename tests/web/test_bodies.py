@@ -223,6 +223,15 @@ def post_chunked(client: FlaskClient, path: str, body: bytes) -> TestResponse:
     )
 
 
+def fixing(limit: int | None) -> type[Request]:
+    """Return a Request class whose limit is a property without a setter, as before Flask 3.1."""
+
+    class OwnRequest(Request):
+        max_content_length = property(lambda self: limit)  # type: ignore[assignment] # see above
+
+    return OwnRequest
+
+
 @pytest.mark.parametrize("send", [post, post_chunked])
 class TestSize:
     """At most 4096 bytes, however they are sent."""
@@ -262,15 +271,30 @@ class TestSize:
         send: Callable[..., TestResponse],
         own: int | None,
     ) -> None:
-        class OwnRequest(Request):
-            """Has a property without a setter, as Flask itself had before 3.1."""
-
-            max_content_length = property(lambda self: own)  # type: ignore[assignment] # see above
-
-        monkeypatch.setattr(app, "request_class", OwnRequest)
+        monkeypatch.setattr(app, "request_class", fixing(own))
         client = app.test_client()
         assert send(client, "/code", of_length(4096)).status_code == 200
         assert send(client, "/code", of_length(4097)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "length", [{"CONTENT_LENGTH": "200000"}, {"wsgi.input_terminated": True}], ids=str
+)
+@pytest.mark.parametrize("request_class", [Request, fixing(None)])
+def test_no_more_than_that_is_read(
+    app: Flask,
+    monkeypatch: pytest.MonkeyPatch,
+    length: dict[str, object],
+    request_class: type[Request],
+) -> None:
+    """Or anybody could fill the memory."""
+    monkeypatch.setattr(app, "request_class", request_class)
+    body = io.BytesIO(of_length(200_000))
+    answer = app.test_client().post(
+        "/code", input_stream=body, content_type=JSON, environ_overrides=length
+    )
+    assert answer.status_code == 413
+    assert body.tell() <= 4097
 
 
 class TestIncompleteBodies:
