@@ -14,24 +14,24 @@ from ..core.context import NO_CALLER, Caller, Context
 from .limits import address_buckets
 
 #: What a User-Agent contains, and the browser in words. The first that fits is right: most
-#: browsers name the ones that they resemble, too.
+#: browsers name the ones that they resemble, too. They are compiled when they are first needed.
 _BROWSERS = (
-    (re.compile(r"\bEdg(e|A|iOS)?/"), "Edge"),
-    (re.compile(r"\b(OPR|OPT|OPiOS|Opera)/"), "Opera"),
-    (re.compile(r"\bSamsungBrowser/"), "Samsung Internet"),
-    (re.compile(r"\b(Firefox|FxiOS)/"), "Firefox"),
-    (re.compile(r"\b(Chrome|Chromium|CriOS)/"), "Chrome"),
-    (re.compile(r"\bVersion/\S+ .*\bSafari/"), "Safari"),
+    (r"\bEdg(e|A|iOS)?/", "Edge"),
+    (r"\b(OPR|OPT|OPiOS|Opera)/", "Opera"),
+    (r"\bSamsungBrowser/", "Samsung Internet"),
+    (r"\b(Firefox|FxiOS)/", "Firefox"),
+    (r"\b(Chrome|Chromium|CriOS)/", "Chrome"),
+    (r"\bVersion/\S+ .*\bSafari/", "Safari"),
 )
 
 #: The same for platforms. Android names Linux, too, and iOS and Windows Phone name others.
 _PLATFORMS = (
-    (re.compile(r"\bWindows\b"), "Windows"),
-    (re.compile(r"\b(iPhone|iPad|iPod)\b"), "iOS"),
-    (re.compile(r"\bAndroid\b"), "Android"),
-    (re.compile(r"\bCrOS\b"), "ChromeOS"),
-    (re.compile(r"\b(Macintosh|Mac OS X)\b"), "macOS"),
-    (re.compile(r"\b(Linux|X11)\b"), "Linux"),
+    (r"\bWindows\b", "Windows"),
+    (r"\b(iPhone|iPad|iPod)\b", "iOS"),
+    (r"\bAndroid\b", "Android"),
+    (r"\bCrOS\b", "ChromeOS"),
+    (r"\b(Macintosh|Mac OS X)\b", "macOS"),
+    (r"\b(Linux|X11)\b", "Linux"),
 )
 
 #: Characters of a User-Agent that are looked at: anybody can send any text.
@@ -125,5 +125,5 @@ def _accepted_language() -> str | None:
     return None
 
 
-def _first_match(names: tuple[tuple[re.Pattern[str], str], ...], text: str) -> str | None:
-    return next((name for pattern, name in names if pattern.search(text)), None)
+def _first_match(names: tuple[tuple[str, str], ...], text: str) -> str | None:
+    return next((name for pattern, name in names if re.search(pattern, text)), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
@@ -61,7 +60,6 @@ def check_function(function: object, place: str) -> None:
         raise TypeError(f"{place} takes a function, not {function!r}")
 
 
-@dataclass(frozen=True, repr=False, eq=False)
 class OwnGate:
     """Calls a gate of the app's own, and waits for what it raises.
 
@@ -71,24 +69,23 @@ class OwnGate:
     :raises TypeError: if it is no function.
     """
 
-    function: Callable[[Asked], Any]
-
-    def __post_init__(self) -> None:
-        check_function(self.function, "before_code")
+    def __init__(self, function: Callable[[Asked], Any]) -> None:
+        check_function(function, "before_code")
+        self._function = function
 
     def calls(self, function: Callable[[Asked], Any]) -> bool:
         """Tell whether it is the gate of that very function, or of that object's method.
 
         Two that are merely equal, by ``__eq__`` of the app's own, are two gates.
         """
-        if inspect.ismethod(function) and inspect.ismethod(self.function):
-            own = self.function
+        if inspect.ismethod(function) and inspect.ismethod(self._function):
+            own = self._function
             return own.__self__ is function.__self__ and own.__func__ is function.__func__
-        return self.function is function
+        return self._function is function
 
     def __call__(self, asked: Asked) -> None:
         """Return, or raise what refuses."""
-        answer = finished(current_app, self.function(asked))
+        answer = finished(current_app, self._function(asked))
         if answer is not None and answer is not True:
             raise TypeError(
                 f"a gate refuses by raising Refused; it must not return {described(answer)}"
