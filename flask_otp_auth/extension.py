@@ -118,9 +118,8 @@ class OTPAuth(FlowCalls):
         """Let ``function(asked)`` see each request for a code, before anything is looked up.
 
         It returns, or raises :class:`Refused`. It is called for known and unknown identifiers
-        alike, and only within a request; see :class:`flask_otp_auth.core.gates.Asked`. A function
-        that is registered again, as by an app factory, is still called once; one that is defined
-        within a factory is another function each time.
+        alike, and only within a request; see :class:`flask_otp_auth.core.gates.Asked`. The same
+        function again, as an app factory registers it, is called once.
 
         :raises TypeError: if it is no function.
         """
