@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cachelib import MemcachedCache
@@ -140,25 +140,6 @@ class MemcachedLimitStorage(MemcachedStorage):
 
     def __init__(self, client: ForkSafeClient) -> None:
         super().__init__("memcached://", client_getter=lambda *_, **__: client)
-
-    def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
-        """Return the counters that are there; what is no number counts as absent."""
-        found = super().get_many(keys)
-        return {key: count for key, count in found.items() if _is_count(count)}
-
-    def incr(
-        self, key: str, expiry: float, amount: int = 1, set_expiration_key: bool = True
-    ) -> int:
-        """Add to a counter, which the first one opens, and return it."""
-        try:
-            return super().incr(key, expiry, amount, set_expiration_key)
-        except self.dependency.MemcacheClientError:  # it is no number
-            self.clear(key)
-            return super().incr(key, expiry, amount, set_expiration_key)
-
-
-def _is_count(stored: bytes) -> bool:
-    return stored.strip().isdigit()  # Memcached leaves a space when a number loses a digit
 
 
 def _expiry(ttl: int) -> int:

@@ -6,8 +6,8 @@ Values are texts; nothing that a server sends is ever unpickled.
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from cachelib import RedisCache, ValkeyCache
 from limits.storage import RedisClusterStorage, RedisStorage
@@ -17,9 +17,6 @@ from .base import Store, text_of, unavailable_on
 from .drivers import driver_errors
 from .findings import Finding
 from .redis_findings import redis_findings
-from .refusals import is_garbage
-
-T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
@@ -170,30 +167,7 @@ def _tag(key: str) -> str:
     return key.partition("}")[0]
 
 
-class _HealingStorage(RedisStorage):
-    """A storage of limits to which garbage under a key is as if there were nothing."""
-
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Take ``amount`` from a moving window; false if it hasn't so much."""
-        acquire = super().acquire_entry
-        return self._healed(key, lambda: acquire(key, limit, expiry, amount))
-
-    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """Return when the window's oldest hit was, now if it has none, and how many it has."""
-        look = super().get_moving_window
-        return self._healed(key, lambda: look(key, limit, expiry))
-
-    def _healed(self, key: str, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except driver_errors() as error:
-            if not is_garbage(error):
-                raise
-            self.clear(key)
-            return work()
-
-
-class RedisLimitStorage(_HealingStorage):
+class RedisLimitStorage(RedisStorage):
     """A storage of limits on a client that is there already: one server, or one behind Sentinels.
 
     :param client: a client of redis-py or valkey-py.
@@ -216,5 +190,5 @@ class RedisLimitStorage(_HealingStorage):
         return [bool(room) for room in self._acquire_many(keys, [time.time(), *numbers])]
 
 
-class ClusterLimitStorage(_HealingStorage, RedisClusterStorage):
+class ClusterLimitStorage(RedisClusterStorage):
     """A storage of limits on a Redis Cluster."""

@@ -3,6 +3,7 @@
 import math
 import random
 import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -16,7 +17,7 @@ from limits.strategies import (
     MovingWindowRateLimiter,
     SlidingWindowCounterRateLimiter,
 )
-from storage_kit import EVERY, MAY_FORK, SHARED, TAKE_MANY, forked
+from storage_kit import EVERY, MAY_FORK, SHARED, TAKE_MANY, forked, open_limits
 from stores import Memcached, Redis, at_once
 from time_machine import Traveller
 
@@ -195,8 +196,9 @@ def test_memory_is_never_out_of_reach() -> None:
     assert MemoryLimitStorage().base_exceptions == ()
 
 
-class TestGarbageInLimitsOfTheApp:
-    """Under a key of ours, what no limiter has written counts as absent in its own storage, too."""
+@pytest.mark.parametrize("opened", [open_limits, storage_from_string], ids=["ours", "the app's"])
+class TestGarbage:
+    """Under a key of ours, what no limiter has written counts as absent."""
 
     @pytest.fixture
     def hasher(self) -> KeyHasher:
@@ -209,9 +211,10 @@ class TestGarbageInLimitsOfTheApp:
     @pytest.mark.parametrize("strategy", MOST)
     @pytest.mark.parametrize("garbage", ["text", "bytes", "fraction", "list", "set"])
     def test_on_redis(
-        self, redis_server: Redis, hasher: KeyHasher, budget: Budget, strategy: Any, garbage: str
-    ) -> None:
-        budgets = Budgets(lambda: strategy(storage_from_string(redis_server.uri)), hasher)
+        self, redis_server: Redis, hasher: KeyHasher, budget: Budget, strategy: Any, garbage: str,
+        opened: Callable[[str], Any],
+    ) -> None:  # fmt: skip
+        budgets = Budgets(lambda: strategy(opened(redis_server.uri)), hasher)
         budgets.take(budget)
         with redis.Redis(port=redis_server.port) as client:
             for name in client.keys(f"*{hasher.digest(*budget.parts)}*"):
@@ -236,8 +239,9 @@ class TestGarbageInLimitsOfTheApp:
         strategy: Any,
         garbage: bytes,
         clock: Traveller,
+        opened: Callable[[str], Any],
     ) -> None:
-        storage: Any = storage_from_string(memcached_server.uri)
+        storage = opened(memcached_server.uri)
         name = MINUTE.key_for(NAMESPACE, hasher.digest(*budget.parts))
         names = [name, *storage.sliding_window_keys(name, MINUTE.get_expiry(), time.time())]
         with closing(pymemcache.Client(("127.0.0.1", memcached_server.port))) as client:

@@ -14,9 +14,8 @@ import pytest
 import time_machine
 from cachelib import MemcachedCache
 from limits import parse
-from limits.strategies import SlidingWindowCounterRateLimiter
 from pymemcache.serde import pickle_serde
-from storage_kit import open_limits, open_store
+from storage_kit import open_store
 from stores import PATIENCE, Memcached, at_once, until
 
 from flask_otp_auth.errors import ConfigError, Unavailable
@@ -107,18 +106,6 @@ def test_garbage_in_the_store_counts_as_absent(
     client.set(key, garbage)
     assert store.mark(key, 60)
     assert store.peek(key) == ["1"]
-
-
-def test_garbage_in_limits_counts_as_absent(
-    pool: Pool, memcached_server: Memcached, key: str
-) -> None:
-    limits, client = open_limits(memcached_server.uri), pool(default_noreply=False)
-    limiter = SlidingWindowCounterRateLimiter(limits)
-    with time_machine.travel(time.time(), tick=False):
-        for name in limits.sliding_window_keys(TWICE.key_for(key), TWICE.get_expiry(), time.time()):
-            client.set(name, b"garbage")
-        assert limiter.get_window_stats(TWICE, key).remaining == 2
-        assert [limiter.hit(TWICE, key) for _ in range(3)] == [True, True, False]
 
 
 class TestOutage:

@@ -17,15 +17,22 @@ import redis
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from limits import RateLimitItemPerMinute
+from limits.strategies import MovingWindowRateLimiter
 from pems import private_pem
 from redis.exceptions import NoPermissionError
 from storage_kit import open_limits, open_store
 from stores import Proxy, Redis, Sentinel, Storages, free_port, until
 
+from flask_otp_auth.core.budgets import NAMESPACE, Budget, Budgets
+from flask_otp_auth.core.crypto import KeyHasher
 from flask_otp_auth.errors import ConfigError, Unavailable
 from flask_otp_auth.storage.backends import LazyStore, backend_for
 from flask_otp_auth.storage.base import Store, probe, unavailable_on
 from flask_otp_auth.storage.drivers import driver_errors
+
+HASHER = KeyHasher([b"k" * 32])
+THRICE = RateLimitItemPerMinute(3)
 
 PASSWORD = "p@ss:w/rd#, %2520"  # every character that a URI could trip over
 
@@ -184,7 +191,9 @@ class TestGarbage:
         self, storages: Storages, uri_of: Callable[[str], str], kind: str, garbage: str, key: str
     ) -> None:
         limits: Any = open_limits(uri_of(kind))
-        name = limits.prefixed_key(key)
+        budgets = Budgets(lambda: MovingWindowRateLimiter(limits), HASHER)
+        budget = Budget((THRICE,), (key,))
+        name = limits.prefixed_key(THRICE.key_for(NAMESPACE, HASHER.digest(key)))
 
         def spoil() -> None:
             with client_of(storages, kind) as client:
@@ -192,9 +201,8 @@ class TestGarbage:
                 client.set(name, "x") if garbage == "text" else client.lpush(name, *["x"] * 9)
 
         for use in (
-            lambda: limits.acquire_entry(key, 3, 60),
-            lambda: limits.get_moving_window(key, 3, 60) and limits.acquire_entry(key, 3, 60),
-            lambda: kind == "cluster" or limits.acquire_many([(key, 3, 60)]) == [True],
+            lambda: budgets.take(budget).refused is None and budgets.room(budget).left == 2,
+            lambda: budgets.room(budget).left == 3 and budgets.take(budget).refused is None,
         ):
             spoil()
             assert use()
@@ -202,8 +210,10 @@ class TestGarbage:
     def test_an_error_that_is_no_garbage_is_an_outage(self, redis_server: Redis, key: str) -> None:
         redis_server.ask("ACL", "SETUSER", "mute", "on", ">pw", "~*", "+@all", "-evalsha")
         limits = open_limits(redis_server.uri.replace("//", "//mute:pw@"))
-        with pytest.raises(NoPermissionError):
-            limits.acquire_entry(key, 3, 60)
+        budgets = Budgets(lambda: MovingWindowRateLimiter(limits), HASHER)
+        with pytest.raises(Unavailable) as raised:
+            budgets.room(Budget((THRICE,), (key,)))
+        assert isinstance(raised.value.__cause__, NoPermissionError)
 
 
 def client_of(storages: Storages, kind: str) -> Any:
