@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-#: Connections, each of which has one request under way at any time.
+#: Connections of a load, each of which has one request under way at any time.
 CONNECTIONS = 8
 
 #: Seconds without any answer after which a server counts as stuck.
@@ -65,9 +65,9 @@ class _Connection:
 class Driver:
     """Connections to one server, each from an address of its own, as limits count by address."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, connections: int = CONNECTIONS) -> None:
         self.port = port
-        self._connections = [_Connection(port, f"127.1.0.{n + 1}") for n in range(CONNECTIONS)]
+        self._connections = [_Connection(port, f"127.1.0.{n + 1}") for n in range(connections)]
 
     def close(self) -> None:
         for connection in self._connections:

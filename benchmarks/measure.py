@@ -11,7 +11,7 @@ import redis
 
 from benchmarks.contenders import Contender, Running, running
 from benchmarks.fill import fill
-from benchmarks.load import Driver, Load, post
+from benchmarks.load import CONNECTIONS, Driver, Load, post
 from benchmarks.servers import Cores, Server
 
 PHASES = ("generate", "wrong", "verify")
@@ -109,9 +109,13 @@ def take_turn(
 
 
 def round_trips(contender: Contender, cores: Cores) -> dict[str, str]:
-    """Count a request's round trips to Redis and, after a plus sign, those of its delivery."""
+    """Count a request's round trips to Redis and, after a plus sign, those of its delivery.
+
+    One request is under way at a time: two at once may open a connection, and its greetings are
+    no part of a request.
+    """
     with (
-        _driven(contender, cores, "held") as (servers, driver),
+        _driven(contender, cores, "held", connections=1) as (servers, driver),
         redis.Redis.from_url(servers.uri) as client,
     ):
         _warm_up(driver, SMALL)
@@ -126,10 +130,12 @@ def round_trips(contender: Contender, cores: Cores) -> dict[str, str]:
 
 
 @contextmanager
-def _driven(contender: Contender, cores: Cores, delivery: str) -> Iterator[tuple[Running, Driver]]:
+def _driven(
+    contender: Contender, cores: Cores, delivery: str, connections: int = CONNECTIONS
+) -> Iterator[tuple[Running, Driver]]:
     with (
         running(contender, cores, delivery) as servers,
-        closing(Driver(servers.app.port)) as driver,
+        closing(Driver(servers.app.port, connections)) as driver,
     ):
         yield servers, driver
 

@@ -1,6 +1,7 @@
 """Servers for the time of a benchmark: where they run, and what the kernel says they used."""
 
 import os
+import random
 import re
 import shutil
 import socket
@@ -73,9 +74,11 @@ def checkout(place: Path, package: Path) -> Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, of those that no connection is given as its own."""
+    while True:
+        port = random.randrange(20_000, 32_768)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def _tree(pid: int) -> list[int]:
     pids = [pid]
     for parent in pids:
         for task in Path(f"/proc/{parent}/task").iterdir():
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
                 pids.extend(map(int, (task / "children").read_text().split()))
     return pids
 
