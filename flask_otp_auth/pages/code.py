@@ -84,14 +84,15 @@ def problem_of_code(error: RequestError) -> Problem:
 
 def _page(visit: Visit, problem: Problem | None = None, *, is_new: bool = True) -> Response:
     flow, settings = visit.flow, visit.actor_type.settings
-    resend_at = flow.asked_at + settings.resend_interval
+    identifier, resend_at = flow.identifier or "", flow.asked_at + settings.resend_interval
     return render_flow(
         visit,
         "code.html",
         flow,
         problem,
         is_new=is_new,
-        masked=shown(flow.identifier or ""),
+        masked=shown(identifier),
+        is_phone=identifier.startswith("+"),
         is_open=flow.purpose == DOOR.name,
         is_fixed=flow.again is not None,
         sent_again=flow.sent_again and problem is None,

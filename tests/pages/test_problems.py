@@ -187,6 +187,20 @@ class TestAnAddress:
         browser.submit(identifier="?")
         assert advice in browser.text
 
+    def test_of_a_phone_is_no_address_with_a_spam_folder(
+        self, make_shop: MakeApp, customers: JoinableCustomers
+    ) -> None:
+        otp_auth = OTPAuth()
+        otp_auth.add_actor_type("customer", customers, identifier=("email", "phone"))
+        app = make_shop(otp_auth)
+        by_mail, by_phone = Browser(app), Browser(app)
+        by_mail.ask(BOB)
+        by_phone.ask("+49 151 23456789")
+        assert "spam folder" in by_mail.text
+        assert "Correct the address" in by_mail.text
+        assert "No code yet? Have a new one sent." in by_phone.text
+        assert "Correct the number" in by_phone.text
+
     def test_of_any_other_kind_will_do(
         self, make_shop: MakeApp, customers: JoinableCustomers
     ) -> None:
