@@ -256,7 +256,7 @@ class RateLimited(RequestError):
 
 
 class Unavailable(RequestError):
-    """The store or the limiter can't be reached: nothing was sent, no one was signed in."""
+    """Store or limiter can't be reached, or the queue is full: nothing was sent, no one signed in."""
 
     status = 503
     type = "unavailable"
