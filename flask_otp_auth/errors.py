@@ -256,7 +256,7 @@ class RateLimited(RequestError):
 
 
 class Unavailable(RequestError):
-    """Store or limiter can't be reached, or the queue is full: nothing was sent, no one signed in."""
+    """Storage or limiter is out of reach, or the queue is full: nothing was sent or given."""
 
     status = 503
     type = "unavailable"
