@@ -208,7 +208,7 @@ class SignUpRefused(Refused):
 
 
 class NotFound(RequestError):
-    """The actor type is not registered, or (with plain answers) there is no such actor."""
+    """There is no such actor type, sign-in or public key, or (with plain answers) no such actor."""
 
     status = 404
     type = "not_found"
