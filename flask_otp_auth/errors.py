@@ -208,7 +208,7 @@ class SignUpRefused(Refused):
 
 
 class NotFound(RequestError):
-    """The actor type is not registered, or (with plain answers) there is no such actor."""
+    """There is no such actor type, sign-in or public key, or (with plain answers) no such actor."""
 
     status = 404
     type = "not_found"
@@ -256,7 +256,7 @@ class RateLimited(RequestError):
 
 
 class Unavailable(RequestError):
-    """The store or the limiter can't be reached: nothing was sent, no one was signed in."""
+    """Storage or limiter is out of reach, or the queue is full: nothing was sent or given."""
 
     status = 503
     type = "unavailable"

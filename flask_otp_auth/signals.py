@@ -39,9 +39,8 @@ otp_verified: NamedSignal = _signals.signal("otp-verified")
 otp_rejected: NamedSignal = _signals.signal("otp-rejected")
 
 #: An authentication token was issued: ``actor_type, actor_id, identifier, method, new_device,
-#: context``, the method being ``otp``, ``grace``, ``refresh``, ``link`` or ``app``;
-#: ``identifier`` is ``None`` for the last two but one and the last, ``new_device`` where there is
-#: no request.
+#: context``, the method being ``otp``, ``grace``, ``refresh``, ``link`` or ``app``. ``identifier``
+#: is ``None`` for ``refresh`` and ``app``, ``new_device`` where there is no request.
 actor_authenticated: NamedSignal = _signals.signal("actor-authenticated")
 
 #: An address has used up its limit: ``endpoint, address``.

@@ -10,7 +10,9 @@ export class Session {
     const token = await this.vault.get()
     const headers = { ...options.headers, Authorization: `Bearer ${token}` }
     const answer = await this.fetch(this.base + path, { ...options, headers })
-    if (answer.status === 401 && (await answer.clone().json()).type === "unauthorized") {
+    // Where the view wants a code, or a newer sign-in, the token is good.
+    const wantsMore = /insufficient_user_auth/.test(answer.headers.get("WWW-Authenticate"))
+    if (answer.status === 401 && !wantsMore) {
       await this.vault.clear() // signed out, here or elsewhere: show the sign-in
     }
     return answer

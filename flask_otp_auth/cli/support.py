@@ -98,8 +98,8 @@ def _kind(long: bool) -> str:
 def unlock(state: State, actor_type: str, identifier: str, all_purposes: bool, yes: bool) -> None:
     """Give an identifier all its budgets and windows back.
 
-    It counts as attacked no more: its next code is a short one, and due at once. Codes that were
-    sent stay good. A guesser gets new guesses, too.
+    Its next code is due at once, and a short one unless guesses fail all over the actor type. Codes
+    that were sent stay good. A guesser gets new guesses, too.
     """
     _, canonical = known(state, actor_type, identifier)
     if not yes:

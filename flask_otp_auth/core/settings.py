@@ -103,7 +103,7 @@ class Settings:
     )
     token_ttl: int = _seconds(1, 30 * DAY, 3600, "life of a token")
     session_ttl: int = _seconds(
-        1, 400 * DAY, 30 * DAY, "refreshing ends that long after the sign-in"
+        1, 400 * DAY, 30 * DAY, "life of a sign-in, however often it is refreshed"
     )
     session_keep: tuple[str, ...] = _setting(
         validators.session_keys, (), "keys of the session that a sign-in keeps"

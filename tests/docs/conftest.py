@@ -33,6 +33,8 @@ def eventful(otp_auth: OTPAuth, make_app: MakeApp) -> tuple[Flask, Callable[[], 
         signals.pre_register_otp_generated.connect(fail, app)
         api = Api(app.test_client())
         with Outbox(app, alone=False) as outbox:
+            with app.app_context():
+                otp_auth.purpose("contact").send(ADA)
             api.generate(ADA)
             api.revoke(api.verify(outbox.last.otp, ADA).get_json()["token"])
             api.generate(BOB)

@@ -6,21 +6,23 @@ import pickle
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from example_shop import example_shop
 from examples import Start
-from fakes import ADA, BOB, Api, Customers, MakeApp, bearer
+from fakes import ADA, BOB, SECRET, Api, Customers, MakeApp, bearer
 from launch import Server, environment
 from mailbox_server import Mailbox
 from pages import DOCS, blocks_of
 from stores import PATIENCE, installed
 
 from flask_otp_auth import OTPAuth
-from flask_otp_auth.errors import RequestError
+from flask_otp_auth.errors import OTPRequired, RequestError, Unauthorized
 from flask_otp_auth.testing import Outbox
 
 PHONE = "+4915123456789"
@@ -307,6 +309,38 @@ def test_a_mobile_app_refreshes_and_signs_out(shop_url: tuple[str, Server], tmp_
         "kept": None,
         "asked": ["/me", "/auth/token/refresh", "/me", "/auth/token/revoke", "/me"],
     }
+
+
+REFUSED = """
+import { Session } from "./mobile_app.mjs"
+const [token, body, challenge] = process.argv.slice(2)
+let kept = token
+const vault = { async get() { return kept }, async clear() { kept = null } }
+const headers = { "WWW-Authenticate": challenge }
+const session = new Session("", vault, async () => new Response(body, { status: 401, headers }))
+await session.request("/address")
+console.log(kept !== null)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "is_kept"),
+    [
+        (Unauthorized(), False),
+        (Unauthorized("insufficient_user_authentication", max_age=300), True),
+        (OTPRequired("TqDzqXM4nHTuTRRFhW8nGg", 300, 60), True),
+    ],
+)
+def test_a_mobile_app_keeps_a_token_that_is_good(
+    error: RequestError, is_kept: bool, tmp_path: Path
+) -> None:
+    now = int(time.time())
+    token = jwt.encode({"iat": now, "exp": now + 3600}, SECRET)
+    challenge = error.extra_headers["WWW-Authenticate"]
+    printed, _ = play(REFUSED, tmp_path, token, error.get_body(), challenge).communicate(
+        timeout=PATIENCE
+    )
+    assert json.loads(printed) is is_kept
 
 
 def test_the_front_end_has_words_for_each_error_that_it_meets() -> None:

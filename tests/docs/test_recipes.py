@@ -431,6 +431,19 @@ def test_what_happens_is_traced_by_opentelemetry(start: Start) -> None:
     meters.shutdown()
 
 
+def test_a_front_end_on_another_origin_may_send_and_read_what_it_needs(app: Flask) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(code, "docs/recipes.md", "exec"), {"app": app})  # noqa: S102 - to run it is the test
+    client, origin = app.test_client(), {"Origin": "https://www.example.com"}
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "otp"}
+    preflight = client.options("/auth/customer/otp/start", headers={**origin, **asked})
+    assert preflight.headers["Access-Control-Allow-Headers"] == "otp"
+    refused = client.get("/auth/sign-ins", headers=origin)
+    assert refused.headers["Access-Control-Expose-Headers"] == "WWW-Authenticate"
+    foreign = client.get("/auth/sign-ins", headers={"Origin": "https://evil.example"})
+    assert "Access-Control-Allow-Origin" not in foreign.headers
+
+
 def test_health_is_told_to_who_knows_the_token(start: Start) -> None:
     client = start("health_route", HEALTH_TOKEN="a token of the monitor").client
     for headers in ({}, {"Health-Token": "another"}, {"Health-Token": "é"}):
