@@ -33,7 +33,9 @@ def check_challenge(challenge: object, *, required: bool = False) -> None:
 
     :raises InvalidData: if it is not a text, too long, or missing though it is required.
     """
-    if challenge is None and not required:
+    if challenge is None:
+        if required:
+            raise InvalidData("challenge is missing.")
         return
     if not isinstance(challenge, str) or len(challenge) > MAX_LENGTH:
         raise InvalidData(f"challenge must be a text of at most {MAX_LENGTH} characters.")

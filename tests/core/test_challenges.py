@@ -69,7 +69,7 @@ class TestWhatCallersSend:
 
     def test_none_may_be_sent_unless_one_is_required(self) -> None:
         check_challenge(None)
-        with pytest.raises(InvalidData, match="challenge must be"):
+        with pytest.raises(InvalidData, match="challenge is missing"):
             check_challenge(None, required=True)
 
     @pytest.mark.parametrize("challenge", [7, b"f00d", ["f00d"], "x" * 65])

@@ -139,7 +139,8 @@ class TestChallenges:
     def test_they_can_be_required(self, shop: Shop, route: Route) -> None:
         challenge = route.ask(shop)
         answer = route.redeem(shop, shop.otp)
-        assert (answer.status_code, answer.get_json()["type"]) == (400, "invalid_data")
+        error = {"type": "invalid_data", "message": "challenge is missing."}
+        assert (answer.status_code, answer.get_json()) == (400, error)
         assert route.is_good(shop, shop.otp, challenge=challenge)
 
     def test_one_of_a_registration_goes_with_its_grace_and_one_of_a_login_does_not(
