@@ -16,6 +16,7 @@ db = SQLAlchemy()
 class User(db.Model):
     """The columns that Flask-Security made; leave in the table what you no longer need."""
 
+    __table_args__ = ({"sqlite_autoincrement": True},)  # no id is used again after a deletion
     id = db.Column(db.Integer, primary_key=True)
     email = db.Column(db.String(255), unique=True, nullable=False)
     password = db.Column(db.String(255))

@@ -71,13 +71,16 @@ def thumbprint(members: Mapping[str, str]) -> str:
 def _cleaned(pem: str) -> str:
     """Return a PEM text of one key as parsers want it."""
     text = pem.replace("\\r", "").replace("\\n", "\n")
-    lines = [line.strip() for line in re.sub(_EC_PARAMETERS, "", text).splitlines()]
+    # A backslash is left of a \\n that was escaped twice, empty lines of line ends that were
+    # converted twice.
+    stripped = (line.strip("\\").strip() for line in re.sub(_EC_PARAMETERS, "", text).splitlines())
+    lines = [line for line in stripped if line]
     keys = [line for line in lines if re.match(_BEGIN_KEY, line)]
     if len(keys) > 1:
         raise ValueError("holds several keys; write each as a text of its own")
     if keys and not re.fullmatch(_BEGIN_KEY, keys[0]):
         raise ValueError("is all on one line; keep its line ends, or write them as \\n")
-    return "\n".join(lines).strip() + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _parse(pem: str) -> tuple[Any, Any]:
@@ -88,13 +91,13 @@ def _parse(pem: str) -> tuple[Any, Any]:
         from cryptography.hazmat.primitives import serialization
     except ImportError:
         raise ValueError("needs cryptography: pip install 'flask-otp-auth[crypto]'") from None
+    if "ENCRYPTED" in pem:  # a word of its first lines; no key has it in Base64
+        raise ValueError("is encrypted; this extension has no password for it")
     try:
         if "PUBLIC KEY" in pem:
             return None, serialization.load_pem_public_key(pem.encode())
         private = serialization.load_pem_private_key(pem.encode(), None)
-    except TypeError:
-        raise ValueError("is encrypted; this extension has no password for it") from None
-    except (ValueError, UnsupportedAlgorithm):
+    except (TypeError, ValueError, UnsupportedAlgorithm):
         raise ValueError("is not a key in PEM") from None
     return private, private.public_key()
 

@@ -63,12 +63,11 @@ def phone(text: str, region: str | None = None) -> str:
     :raises InvalidIdentifier: if it is not a valid number, or more than one: with an
         extension, or as a ``tel:`` URI.
     """
-    # Bidi marks (Cf) come along when a number is pasted, and mean nothing.
-    text = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    text = "".join(map(_as_typed, text))
     if not all(_may_stand(character) for character in text):
         raise InvalidIdentifier
     try:
-        number = _respelt(phonenumbers.parse(text, region))
+        number = _with_plus(_respelt(phonenumbers.parse(text, region)), text)
     except phonenumbers.NumberParseException:
         # The library's text may repeat the number, so it stays out of the chain.
         raise InvalidIdentifier from None
@@ -100,6 +99,13 @@ def is_in(number: str, regions: Collection[str]) -> bool:
     return parsed is not None and phonenumbers.region_code_for_number(parsed) in regions
 
 
+def _as_typed(character: str) -> str:
+    """Return what a pasted character would be if it were typed."""
+    # Bidi marks (Cf) mean nothing; the library doesn't know all spaces (Zs), such as those that
+    # French typesetting puts between digits.
+    return {"Cf": "", "Zs": " "}.get(unicodedata.category(character), character)
+
+
 def _may_stand(character: str) -> bool:
     return character in _PUNCTUATION or unicodedata.category(character) in _CATEGORIES
 
@@ -111,12 +117,28 @@ def _parsed(number: str) -> PhoneNumber | None:
         return None
 
 
+def _with_plus(number: PhoneNumber, text: str) -> PhoneNumber:
+    """Return the mobile number that lacks its plus, if the text is one, or else the number.
+
+    Germany and Indonesia, among others, have landlines of so many digits that ``4915112345678``
+    could be one at home.
+    """
+    other = _parsed("+" + phonenumbers.normalize_digits_only(text))
+    if other is None or other.country_code != number.country_code or _is_mobile(number):
+        return number
+    return other if _is_mobile(other) else number
+
+
+def _is_mobile(number: PhoneNumber) -> bool:
+    return phonenumbers.number_type(number) in _MOBILE
+
+
 def _respelt(number: PhoneNumber) -> PhoneNumber:
     """Return the number in the one spelling that its country writes in two ways, or itself."""
     national = phonenumbers.national_significant_number(number)
     for pattern, form in _SPELLINGS.get(number.country_code or 0, ()):
         if match := pattern.fullmatch(national):
             other = _parsed(f"+{number.country_code}{match.expand(form)}")
-            if other is not None and phonenumbers.number_type(other) in _MOBILE:
+            if other is not None and _is_mobile(other):
                 return other
     return number

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from flask import Response
+from flask import Response, after_this_request
 
 from ..errors import ActorNotCreated, DuplicateError, RequestError, SignUpRefused, Unauthorized
 from ..messages.translation import gettext as _
@@ -38,6 +38,9 @@ def begin(visit: Visit, token: Token) -> Response:
         return _join(visit, {})
     except RequestError as error:  # the code is used: the proof must not be lost
         return show_problem(visit, error)
+    except Exception:  # nor where the app's own page of errors is shown
+        after_this_request(lambda response: visit.keep(response, visit.flow))
+        raise
 
 
 def show(visit: Visit) -> Response:

@@ -1,6 +1,7 @@
 """How a table of the app's own spells identifiers, where it was there before this extension."""
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from functools import reduce
@@ -21,6 +22,16 @@ _SEPARATORS = " -./()"
 #: Last digits of a phone number that are looked for: few numbers share them, and no country's way
 #: to dial a number at home changes them.
 _LAST_DIGITS = 7
+
+#: What a country's mobile numbers were in E.164 before it wrote them as now: Mexico, Argentina,
+#: Brazil, Benin and Gabon, as :func:`flask_otp_auth.core.phones.phone` brings them into one form.
+_FORMER = (
+    (re.compile(r"\+52(\d{10})"), r"+521\1"),
+    (re.compile(r"\+549(\d{10})"), r"+54\1"),
+    (re.compile(r"\+55(\d\d)9([6-9]\d{7})"), r"+55\1\2"),
+    (re.compile(r"\+22901(\d{8})"), r"+229\1"),
+    (re.compile(r"\+2416([256]\d{6})|\+2417([47]\d{6})"), r"+2410\1\2"),
+)
 
 #: Runs a query.
 Read = Callable[[Any], Any]
@@ -65,10 +76,15 @@ class Spellings:
         if "@" in identifier:
             is_there = self._look(read, "emails", _in_mixed_case)
             return or_(*lower_conditions(self._columns, identifier)) if is_there else None
-        if is_phone(identifier) and self._look(read, "phones", _is_odd_phone):
+        return self._phone_condition(read, identifier) if is_phone(identifier) else None
+
+    def _phone_condition(self, read: Read, identifier: str) -> ColumnElement[bool] | None:
+        if self._look(read, "phones", _is_odd_phone):
             ending = identifier[-_LAST_DIGITS:]
             return or_(*(_digits(column).endswith(ending) for column in self._columns))
-        return None
+        # These look like any other number, so they are always looked for, which an index can do.
+        former = _former(identifier)
+        return or_(*(column == former for column in self._columns)) if former else None
 
     def _look(self, read: Read, kind: str, is_other: Callable[[Any], ColumnElement[bool]]) -> bool:
         """Tell whether there are other spellings of a kind."""
@@ -80,6 +96,14 @@ class Spellings:
             if self._found[kind]:
                 logger.warning(_WARNINGS[kind], self._name)
         return self._found.get(kind, False)
+
+
+def _former(identifier: str) -> str | None:
+    """Return how a phone number was written in E.164 before, or ``None``."""
+    found = (
+        match.expand(form) for pattern, form in _FORMER if (match := pattern.fullmatch(identifier))
+    )
+    return next(found, None)
 
 
 class _Searchable(FunctionElement[str]):

@@ -78,7 +78,7 @@ def _sqlite(uri: str, instance_path: str, setting: str) -> Backend:
             "does not begin with / is in the instance folder anyway)",
         )
     path = os.path.join(instance_path, name)
-    _check_path(path, setting)
+    check_path(path, setting)
     from .database import Database
     from .sqlite import SQLiteCache, SQLiteLimitStorage, SQLiteStore
 
@@ -103,8 +103,12 @@ def _is_plain(name: str) -> bool:
     return not any(unicodedata.category(character) == "Cc" for character in name)
 
 
-def _check_path(path: str, setting: str) -> None:
-    """Look whether a file can be written, or made with its folder."""
+def check_path(path: str, setting: str) -> None:
+    """Look whether a file can be written, or made with its folder.
+
+    :param setting: what names the file.
+    :raises ConfigError: if it can't.
+    """
     folder = os.path.dirname(path)
     if os.path.isdir(path):
         raise fault(setting, f"must name a file, and {path} is a folder")

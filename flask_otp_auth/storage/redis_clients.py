@@ -4,12 +4,13 @@ Both servers are served by redis-py.
 """
 
 import functools
+import os
 import socket
 import struct
 import sys
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote, urlencode
 
 from cachelib import RedisCache
 from limits.storage import Storage
@@ -71,6 +72,9 @@ def _socket_pool(redis: Any, uri: str, setting: str) -> Any:
     parts = split_uri(uri, setting)
     if not parts.path.strip("/") or parts.netloc.rpartition("@")[2]:
         raise fault(setting, "must name a socket: redis+unix:///run/redis/redis.sock?db=0")
+    folder = os.path.dirname(unquote(parts.path))
+    if os.path.exists(folder) and not os.path.isdir(folder):  # it is the socket
+        raise fault(setting, "must name its database as ?db=2, not behind the socket as /2")
     return _pool(redis, f"unix://{parts.netloc}{parts.path}?{parts.query}", setting)
 
 

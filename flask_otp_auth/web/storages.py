@@ -16,7 +16,7 @@ from limits.strategies import RateLimiter
 from ..core.settings import PREFIX, Settings
 from ..core.validators import storage_uri
 from ..errors import ConfigError, Unavailable, collecting
-from ..storage.backends import Backend, LazyStore, backend_for
+from ..storage.backends import Backend, LazyStore, backend_for, check_path
 from ..storage.base import CacheStore, Store
 from ..storage.caches import file_of, limits_for, store_for
 from ..storage.memory import MemoryCache, MemoryLimitStorage
@@ -138,13 +138,11 @@ class Storages:
 
         :raises ConfigError: if one refuses, or doesn't keep its promises.
         """
+        if self._is_remote:
+            _contact(self.codes)
         sign_ins = self._sign_ins_backend
-        for store, is_remote in (
-            (self.codes, self._own_store is not None or self._is_remote),
-            (self.sign_ins, sign_ins is not None and sign_ins.contact_at_start),
-        ):
-            if is_remote:
-                _contact(store)
+        if sign_ins is not None and sign_ins.contact_at_start:
+            _contact(self.sign_ins)
 
     def forget(self) -> None:
         """Forget all that is kept in memory, but for limits on ``memory://``; for tests.
@@ -229,6 +227,8 @@ class Storages:
 
     @property
     def _is_remote(self) -> bool:
+        if self._own_store is not None:
+            return self._own_file is None
         return f"{PREFIX}STORAGE_URI" in self._app.config and self._backend.contact_at_start
 
     def _backend_for(self, uri: str, setting: str) -> Backend:
@@ -273,6 +273,8 @@ class Storages:
             logger.warning("cache= is in memory, so codes and limits are no other worker's")
         if self._own_store is None or (self.limiter is None and self._own_limits is None):
             self._backend_for(self._uri, "STORAGE_URI")
+        if self._own_file is not None:
+            check_path(self._own_file, "cache=")
 
     @property
     def _is_for_development(self) -> bool:

@@ -111,6 +111,8 @@ EC_PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PA
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "literal line ends": lambda text: text.replace("\n", "\\n"),
     "literal CRLF": lambda text: text.replace("\n", "\\r\\n"),
+    "literal line ends, escaped twice": lambda text: text.replace("\n", "\\\\n"),
+    "CRLF, converted twice": lambda text: text.replace("\n", "\r\r\n"),
     "CRLF": lambda text: text.replace("\n", "\r\n"),
     "indented": lambda text: "\n".join(f"    {line}  " for line in text.splitlines()),
     "empty lines around": lambda text: f"\n\n{text}\n\n",

@@ -46,7 +46,7 @@ class TestSpelling:
         ["+493012345678", "+49 30 12345678", " +49 (30) 1234-5678 ", "+49 (0)30 12345678",
          "+49.30.12345678", "+49/30/12345678", "(+49) 30 12345678", "+49–30−12345678",
          "＋４９ （３０） １２３４５６７８", "+49 ٣٠ ١٢٣٤٥٦٧٨", "\u202a+49 30 12345678\u202c",
-         "+49\u2060 30\xa012345678"],
+         "+49\u2060 30\xa012345678", "+49\u202f30\u200912\u2007345\u3000678"],
     )  # fmt: skip
     def test_spellings_of_one_number_meet(self, typed: str) -> None:
         assert phone(typed) == "+493012345678"
@@ -54,6 +54,34 @@ class TestSpelling:
     @pytest.mark.parametrize("typed", ["030 12345678", "030/12345678", "0049 30 12345678", BERLIN])
     def test_a_region_gives_a_national_number_its_country(self, typed: str) -> None:
         assert phone(typed, "DE") == BERLIN
+
+    @pytest.mark.parametrize(
+        ("typed", "region", "canonical"),
+        [
+            ("49 151 12345678", "DE", "+4915112345678"),
+            ("62812345678", "ID", "+62812345678"),
+            ("52 1 55 5123 4567", "MX", "+525551234567"),
+            ("5511961234567", "BR", "+5511961234567"),
+            ("12125550123", "US", NEW_YORK),
+        ],
+    )
+    def test_a_mobile_number_may_lack_its_plus_at_home(
+        self, typed: str, region: str, canonical: str
+    ) -> None:
+        """As messengers show it; in some countries it could be a landline's number as well."""
+        assert phone(typed, region) == canonical
+
+    @pytest.mark.parametrize(
+        ("typed", "region", "canonical"),
+        [
+            ("4930 12345678", "DE", BERLIN),
+            ("04921 123456", "DE", "+494921123456"),
+            ("4921 123456", "DE", "+494921123456"),
+            ("46 8 123 456", "SE", "+46468123456"),
+        ],
+    )
+    def test_a_landline_is_taken_for_none(self, typed: str, region: str, canonical: str) -> None:
+        assert phone(typed, region) == canonical
 
     def test_the_region_never_changes_a_number_that_has_a_country(self) -> None:
         assert {phone(NEW_YORK, region) for region in (None, "DE", "US", "IT")} == {NEW_YORK}

@@ -48,6 +48,7 @@ from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 from flask_otp_auth import canonicaliser
 from flask_otp_auth.core.actors import ActorType, ActorTypeSpec
+from flask_otp_auth.core.phones import phone
 from flask_otp_auth.core.settings import Settings
 from flask_otp_auth.errors import AmbiguousActor, ConfigError, DuplicateError
 from flask_otp_auth.sqlalchemy import RECHECK_INTERVAL, SQLAlchemyActorStore
@@ -849,6 +850,30 @@ class TestIgnoringCase:
         assert store.find_by_identifier("+4930123456") is None
         assert "the table of Member has phone numbers that are not canonical" in caplog.text
         assert make(ignore_case=False).find_by_identifier(PHONE) is None
+
+    @pytest.mark.parametrize(
+        ("stored", "canonical"),
+        [
+            ("+5215551234567", "+525551234567"),
+            ("+541123456789", "+5491123456789"),
+            ("+551161234567", "+5511961234567"),
+            ("+22990011234", "+2290190011234"),
+            ("+24106031234", "+24166031234"),
+            ("+24107712345", "+24177712345"),
+        ],
+    )
+    def test_a_number_as_its_country_wrote_it_before_is_found_alike(
+        self, make: Make, add: Add, caplog: pytest.LogCaptureFixture, stored: str, canonical: str
+    ) -> None:
+        """Even if it is the only one: it looks like any other number."""
+        assert phone(stored) == canonical
+        add(Member(id=1, phone=stored))
+        assert make().find_by_identifier(canonical).id == 1
+        assert make().find_by_identifier(canonical[:-1] + "8") is None
+        assert make(ignore_case=False).find_by_identifier(canonical) is None
+        add(Member(id=2, phone=canonical))
+        assert make().find_by_identifier(canonical).id == 2
+        assert caplog.records == []
 
     def test_a_number_without_a_country_code_is_found_if_the_form_has_a_country(
         self, make: Make, add: Add

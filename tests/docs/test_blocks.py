@@ -187,3 +187,18 @@ def test_each_file_is_on_a_page_and_run_by_a_test(path: Path) -> None:
     assert shown, f"no page shows {path.name}"
     tests = "".join(test.read_text() for test in Path(__file__).parent.glob("test_*.py"))
     assert re.search(rf'"(\./)?{path.stem}(\.mjs)?"', tests), f"no test runs {path.name}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ROOT / "README.md", ROOT / "example_app.py", *pages(), *sorted(DOCS.rglob("*.py"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_no_accounts_id_is_used_again(path: Path) -> None:
+    """In SQLite it would be, after a deletion: tokens of who has left would be the next one's."""
+    text = path.read_text()
+    assert "id=len(" not in text
+    assert "(len(self." not in text
+    for model in text.split("\nclass ")[1:]:
+        if re.search(r"\bid = db\.Column\(db\.Integer, primary_key=True\)", model):
+            assert "sqlite_autoincrement" in model

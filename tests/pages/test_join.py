@@ -341,6 +341,24 @@ class TestTheStore:
         browser.get("/account")
         assert browser.text == "account of bob@example.com"
 
+    def test_that_fails_does_not_cost_the_proof_either(
+        self, shop_of: Callable[..., Browser], clock: Traveller
+    ) -> None:
+        store = Choosy()
+        store.error = RuntimeError("the database is being moved")
+        browser = shop_of(store, None)
+        browser.app.config["PROPAGATE_EXCEPTIONS"] = False
+        join(browser)
+        assert browser.status == 500
+        store.error = None
+        clock.shift(300)
+        browser.get("code")
+        browser.follow()
+        browser.submit()
+        assert browser.status == 303
+        browser.get("/account")
+        assert browser.text == "account of bob@example.com"
+
 
 class TestTheProof:
     @pytest.mark.parametrize("deleted", [False, True])

@@ -413,6 +413,8 @@ class TestURI:
             assert open_limits(uri).acquire_many([(key, 2, 60)]) == [True]
             with redis.Redis(port=server.port, db=3) as client:
                 assert client.exists(key)
+            with pytest.raises(ConfigError, match=r"must name its database as \?db=2"):
+                open_store(f"{scheme}://{path}/3")
 
     def test_a_sentinel_may_name_a_database(self, storages: Storages, key: str) -> None:
         storage: Any = storages["sentinel"]

@@ -7,7 +7,7 @@ import pytest
 from cachelib import MemcachedCache, SimpleCache
 from fakes import Customers, FakeStore, MakeApp
 
-from flask_otp_auth import ConfigError, OTPAuth
+from flask_otp_auth import ConfigError, OTPAuth, SQLiteCache
 
 
 @pytest.fixture
@@ -49,6 +49,22 @@ def test_no_file_is_made_at_the_start(make_app: MakeApp, tmp_path: Path) -> None
         OTP_AUTH_SIGN_INS_URI=f"sqlite:///{tmp_path}/sign_ins.sqlite3",
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nor_is_that_of_a_cache(make_app: MakeApp, customers: Customers, tmp_path: Path) -> None:
+    otp_auth = OTPAuth(cache=SQLiteCache(tmp_path / "codes.sqlite3"))
+    otp_auth.add_actor_type("customer", customers)
+    make_app(otp_auth)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_can_be_no_file_is_told_at_the_start(
+    make_app: MakeApp, customers: Customers, tmp_path: Path
+) -> None:
+    otp_auth = OTPAuth(cache=SQLiteCache(tmp_path))
+    otp_auth.add_actor_type("customer", customers)
+    with pytest.raises(ConfigError, match=f"cache= must name a file, and {tmp_path} is a folder"):
+        make_app(otp_auth)
 
 
 def test_limits_that_can_not_be_where_codes_are_are_told_of(
