@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 from flask import abort, current_app, make_response, request
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.local import LocalProxy
+from werkzeug.routing import RoutingException
 
 from .core.bindings import canonical_binding, read_binding
 from .core.purposes import check_name
@@ -223,13 +224,20 @@ def _fix_answer(error: RequestError) -> None:
     """Have an error answered as on our own routes, whatever framework the view belongs to.
 
     Flask-smorest and APIFlask handle all HTTP errors, and would drop the header that RFC 9110
-    requires of a 401. As with ``flask.abort(response)``, an HTTP exception without a code is
-    answered with the response that it carries. Where nothing handles it, the code stays, for those
-    who answer it themselves: ``handle_error`` of Flask-RESTful, ``except HTTPException``.
+    requires of a 401. The code stays, unlike with ``flask.abort(response)``, for those who answer
+    it themselves, as in ``except HTTPException as error: return {}, error.code``: where it is
+    ``None``, Flask answers 200.
     """
     error.response = make_response(render_error(error))
     if is_handled(type(error)):
-        error.code = None
+        # mypy asks the class's instances whether it is hashable.
+        error.__class__ = _passed_over(type(error))  # type: ignore[arg-type]
+
+
+@cache
+def _passed_over(kind: type[RequestError]) -> type[RequestError]:
+    """Return a class of the same errors, which Flask answers as they are, without any handler."""
+    return type(kind.__name__, (kind, RoutingException), {"__module__": kind.__module__})
 
 
 def _check_names(actor_types: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from ..errors import Unavailable
 from ..storage.caches import findings_of_limits
 from ..storage.mounts import network_file_system
 from ..web.checks import NOTED, Finding
+from ..web.health import never_taken
 from ..web.state import State
 from .access import unreachable
 
@@ -73,7 +74,11 @@ def _limits(state: State) -> Iterator[Finding]:
             "anew, and a restart all of them",
             "leave limiter= out, or give it a storage that all workers share",
         )
-    elif not state.budgets.storage.check():
+        return
+    try:
+        # Not its check(), which asks for PING: a right that nothing else needs.
+        state.budgets.retry_after(never_taken(state))
+    except Unavailable:
         yield _unreachable("The storage of the limits can't be reached.")
     else:
         yield from findings_of_limits(state.budgets.storage)

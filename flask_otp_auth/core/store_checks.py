@@ -1,11 +1,11 @@
 """What an app's actor store is held to, as far as it can be seen beforehand.
 
 A function that returns a coroutine where an answer is expected is the worst of them: a coroutine is
-true, whatever the answer would be.
+true, whatever the answer would be. So is a generator.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 
 from ..errors import ConfigError
 
@@ -66,11 +66,13 @@ def is_async(function: object) -> bool:
 
 
 def refuse_awaitable(value: object, place: str) -> None:
-    """Refuse a coroutine where a value is expected.
+    """Refuse a coroutine or a generator where a value is expected.
 
     :param place: what has returned it.
     :raises TypeError: if it is one.
     """
+    if isinstance(value, Generator | AsyncGenerator):
+        raise TypeError(f"{place} must not have a yield in it: it returned a generator")
     if not inspect.isawaitable(value):
         return
     if inspect.iscoroutine(value):

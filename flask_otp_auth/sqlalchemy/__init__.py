@@ -269,7 +269,8 @@ def _transaction(session: Session) -> Iterator[bool]:
 def _opener(session: Any) -> Opener:
     if isinstance(session, sessionmaker):
         return session
-    if type(session).__module__.startswith("sqlalchemy.ext.asyncio"):
+    kind = session if isinstance(session, type) else type(session)
+    if kind.__module__.startswith("sqlalchemy.ext.asyncio") or is_async(session):
         raise ConfigError("session= must give plain sessions, not those of sqlalchemy.ext.asyncio")
     if not callable(session) and "session" not in dir(session):
         raise ConfigError(

@@ -1,8 +1,6 @@
 """Storages by URI: one setting says where codes and limits are kept."""
 
 import os
-import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +11,7 @@ from .base import CacheStore, Store, log_error, probe
 from .findings import Finding
 from .memory import MemoryCache, MemoryLimitStorage
 from .refusals import refusal
-from .uris import fault
+from .uris import fault, is_plain, is_sqlites_own
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,11 @@ def _sqlite(uri: str, instance_path: str, setting: str) -> Backend:
             "must name a file: sqlite:///codes.sqlite3 or sqlite:////var/lib/shop/codes.sqlite3 "
             "(to keep codes in memory, write memory://)",
         )
-    if ":memory:" in name or "?" in name or name.startswith("file:"):
+    if "?" in name or is_sqlites_own(name):
         raise fault(
             setting, "must name a file and no options; to keep codes in memory, write memory://"
         )
-    if not _is_plain(name):
+    if not is_plain(name):
         raise fault(
             setting,
             "must name a file as it is: nothing is put in place of ~, $NAME, {name}, %20 or "
@@ -88,19 +86,6 @@ def _sqlite(uri: str, instance_path: str, setting: str) -> Backend:
         lambda: SQLiteLimitStorage(database),
         path=database.path,
     )
-
-
-def _is_plain(name: str) -> bool:
-    # A file of such a name would be made, or could not even be asked for.
-    if name.startswith("~") or "<instance>" in name or name != name.strip():
-        return False
-    if not os.path.isabs(name) and re.search(r"[$%{]", name):  # an instance folder may have them
-        return False
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
-    return not any(unicodedata.category(character) == "Cc" for character in name)
 
 
 def check_path(path: str, setting: str) -> None:

@@ -132,7 +132,7 @@ class unavailable_on:  # noqa: N801 - it is used as a statement
     ) -> None:
         if isinstance(error, self._errors):
             reason = refusal(error) or type(error).__name__
-            logger.warning("the storage is unavailable: %s", reason)
+            log_error("the storage is unavailable: %s", reason, level=logging.WARNING)
             raise Unavailable from error
 
 

@@ -4,6 +4,7 @@ This is the only module that reads private members of other libraries: cachelib 
 for the client of a cache, or for the size of one.
 """
 
+import inspect
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,6 +36,7 @@ def store_for(cache: BaseCache | Store) -> Store:
     :raises ConfigError: if the cache can't keep their promises.
     """
     if isinstance(cache, Store):
+        _refuse_async(cache.put, cache.peek, cache.take, cache.mark)
         return cache
     if isinstance(cache, MemoryCache):
         return CacheStore(cache)
@@ -43,7 +45,9 @@ def store_for(cache: BaseCache | Store) -> Store:
     if isinstance(cache, RedisCache | ValkeyCache):
         from .redis import RedisStore
 
-        return RedisStore(cache, cache._write_client)
+        client = cache._write_client
+        _refuse_async(client.execute_command)
+        return RedisStore(cache, client)
     if isinstance(cache, MemcachedCache):
         from .memcached import MemcachedStore
 
@@ -104,6 +108,13 @@ def _sqlite_store(cache: BaseCache) -> Store:
         f"cache={name} can't be used: {why}; use SQLiteCache, RedisCache, ValkeyCache, "
         "MemcachedCache, SimpleCache or a flask_otp_auth.Store of your own"
     )
+
+
+def _refuse_async(*methods: Any) -> None:
+    for method in methods:
+        if inspect.iscoroutinefunction(method):
+            name = f"{type(method.__self__).__qualname__}.{method.__name__}()"
+            raise ConfigError(f"cache= must not be async, and {name} is: use the plain one")
 
 
 def _redis_limits(client: Any) -> Storage | None:

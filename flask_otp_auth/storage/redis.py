@@ -13,12 +13,10 @@ from cachelib import RedisCache, ValkeyCache
 from limits.storage import RedisClusterStorage, RedisStorage
 
 from ..errors import ConfigError
-from .base import Store, text_of, unavailable_on
+from .base import Store, log_error, text_of, unavailable_on
 from .drivers import driver_errors
 from .findings import Finding
 from .redis_findings import redis_findings
-
-logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 # A restart from an older snapshot, or a failover to a replica that lags behind, brings back keys
 # that were taken already. Either begins a new replication history, whose id Redis never uses
@@ -156,10 +154,11 @@ class RedisStore(Store):
     def _warn(self) -> None:
         if not self._warned:
             self._warned = True
-            logger.warning(
+            log_error(
                 "the Redis server doesn't answer INFO, so that a failover or a restart from an "
                 "older snapshot may revive codes that were used and sign-ins that were ended; "
-                "allow its user the command INFO"
+                "allow its user the command INFO",
+                level=logging.WARNING,
             )
 
 

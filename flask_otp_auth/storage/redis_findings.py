@@ -8,27 +8,29 @@ from .drivers import driver_errors
 from .findings import Finding
 from .refusals import refusal
 
-#: The commands that are needed, with arguments that change nothing but a key of the look's own:
-#: that is a text, so what is meant for lists is refused for its type, and only then.
+#: The commands that are needed, with arguments that change nothing but two keys of the look's own.
 _NEEDED: tuple[tuple[str, ...], ...] = (
     ("SET", "{key}", "1", "PX", "10000"),
     ("MGET", "{key}"),
-    ("TYPE", "{key}"),
-    ("EXPIRE", "{key}", "10"),
-    ("LINDEX", "{key}", "0"),
-    ("LRANGE", "{key}", "0", "0"),
-    ("LPUSH", "{key}", "1"),
-    ("LTRIM", "{key}", "0", "0"),
+    ("LPUSH", "{limit}", "1"),
+    ("EXPIRE", "{limit}", "10"),
+    ("TYPE", "{limit}"),
+    ("LINDEX", "{limit}", "0"),
+    ("LRANGE", "{limit}", "0", "0"),
+    ("LTRIM", "{limit}", "0", "0"),
     ("SCRIPT LOAD", "return 1"),
     ("EVALSHA", "0" * 40, "1", "{key}"),
     ("INFO", "replication"),
-    ("DEL", "{key}"),
+    ("DEL", "{key}", "{limit}"),
 )
+
+#: What is said in place of a command whose keys the user may not touch.
+_KEYS = "the keys otp_auth:* and LIMITS:*"
 
 
 def redis_findings(client: Any) -> list[Finding]:
     """Look at a server through a client of redis-py or valkey-py."""
-    missing = list(_refused(client))
+    missing = list(dict.fromkeys(_refused(client)))
     info = {} if "INFO" in missing else _info(client)
     return [*_of_policy(info), *_of_durability(info), *_of_rights(missing)]
 
@@ -45,13 +47,14 @@ def limit_findings(client: Any) -> list[Finding]:
 
 
 def _refused(client: Any) -> Iterator[str]:
-    key = f"otp_auth:{{check{secrets.token_hex(8)}}}:{secrets.token_hex(16)}"
+    name_of_both = f"{{check{secrets.token_hex(8)}}}:{secrets.token_hex(16)}"
+    keys = {"key": f"otp_auth:{name_of_both}", "limit": f"LIMITS:{name_of_both}"}
     for name, *arguments in _NEEDED:
         try:
-            client.execute_command(name, *(each.format(key=key) for each in arguments))
+            client.execute_command(name, *(each.format(**keys) for each in arguments))
         except driver_errors() as error:
             if _is_refusal(error):
-                yield name
+                yield _KEYS if "on the keys" in (refusal(error) or "") else name
             elif not _is_answer(error):
                 raise
 
@@ -100,7 +103,7 @@ def _of_durability(info: Mapping[str, Any]) -> list[Finding]:
 def _of_rights(missing: list[str]) -> list[Finding]:
     if not missing:
         return []
-    needed = " ".join(f"+{name.lower().replace(' ', '|')}" for name in missing)
+    needed = " ".join(map(_as_rule, missing))
     if missing == ["INFO"]:
         problem = (
             "the Redis user may not use INFO, so a failover or a restart from an older snapshot "
@@ -110,3 +113,7 @@ def _of_rights(missing: list[str]) -> list[Finding]:
     names = ", ".join(missing)
     problem = f"the Redis user may not use {names}, so requests are answered 503"
     return [Finding("redis-rights", "error", problem, f"ACL SETUSER <user> {needed}")]
+
+
+def _as_rule(name: str) -> str:
+    return "~otp_auth:* ~LIMITS:*" if name == _KEYS else f"+{name.lower().replace(' ', '|')}"

@@ -2,8 +2,8 @@
 
 import re
 
-#: What a server says of a right that its user lacks.
-_COMMAND = re.compile(r"permissions to run the '([\w|.]+)' command")
+#: What a server says of a right that its user lacks, or of a command that was renamed.
+_COMMAND = re.compile(r"permissions to run the '([\w|.]+)' command|unknown command ['`](\w+)")
 
 # Errors of a server that answers, by a part of their class's name or of their text.
 _REFUSALS = {
@@ -14,6 +14,8 @@ _REFUSALS = {
     "MovedError": "belongs to a Cluster: write redis+cluster://",
     "Cluster mode is not enabled": "belongs to no Cluster: write redis://",
     "unknown command 'SENTINEL'": "is no Sentinel: write redis://",
+    "unknown command": "does not know all commands that are needed",
+    "Unknown Redis command": "does not know all commands that are needed",
     "permissions to access": "does not allow its user all commands that are needed on the keys "
     "otp_auth:* and LIMITS:*",
     "NoPermissionError": "does not allow its user all commands that are needed",
@@ -44,5 +46,5 @@ def refusal(error: BaseException | None) -> str | None:
     if found is None:
         return refusal(error.__cause__)
     lacks = _COMMAND.search(said)
-    which = f", such as {lacks[1].upper()}" if lacks else ""
+    which = f", such as {(lacks[1] or lacks[2]).upper()}" if lacks else ""
     return f"the storage's server {found}{which}"

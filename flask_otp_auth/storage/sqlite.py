@@ -14,8 +14,10 @@ from typing import Any
 
 from limits.storage import MovingWindowSupport, Storage
 
+from ..errors import ConfigError
 from .base import CacheStore, TextCache
 from .database import ERRORS, Database
+from .uris import is_plain, is_sqlites_own
 
 # Whatever else stands in a row was not written here, so it counts as absent.
 _LIVE = "typeof(value) = 'text' AND typeof(expires) = 'real' AND expires > ?"
@@ -70,13 +72,14 @@ class SQLiteCache(TextCache):
 
     :param path: the file, or a database to share.
     :param default_timeout: seconds or a ``timedelta``; 0 means never.
+    :raises ConfigError: if ``path`` is a URI, or a name that means something else to SQLite.
     """
 
     def __init__(
         self, path: str | os.PathLike[str] | Database, default_timeout: int | timedelta = 300
     ) -> None:
         super().__init__(default_timeout)
-        self.database: Database = path if isinstance(path, Database) else Database(path)
+        self.database: Database = path if isinstance(path, Database) else _database_at(path)
 
     def get(self, key: str) -> str | None:
         """Return the value, ``None`` if there is none."""
@@ -129,6 +132,16 @@ class SQLiteCache(TextCache):
         with lend(len(keys)) as connection:
             now = time.time()
             return [connection.execute(sql, (key, now, *last)).rowcount == 1 for key in keys]
+
+
+def _database_at(path: str | os.PathLike[str]) -> Database:
+    name = os.fspath(path)
+    if not name or "://" in name or is_sqlites_own(name) or not is_plain(name):
+        raise ConfigError(
+            "SQLiteCache takes the path of a file as it is; to keep codes in memory, leave cache= "
+            "out and set OTP_AUTH_STORAGE_URI to memory://"
+        )
+    return Database(path)
 
 
 def _check_text(value: object) -> None:

@@ -1,5 +1,8 @@
 """URIs of storages. What is wrong with one is said without repeating it: it may hold a password."""
 
+import os
+import re
+import unicodedata
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
@@ -70,3 +73,24 @@ def _no_servers(uri: str, setting: str) -> ConfigError:
         f"must list its servers: {scheme}://host:port. In a password, write %2F for /, %3F for ?, "
         "%23 for # and %40 for @",
     )
+
+
+def is_sqlites_own(name: str) -> bool:
+    """Tell whether SQLite reads a name as something else than a file: in memory, or a URI."""
+    return ":memory:" in name.lower() or name.startswith("file:")
+
+
+def is_plain(name: str) -> bool:
+    """Tell whether a name is one that somebody may want a file to have as it is.
+
+    Of others a file would be made, or it could not even be asked for.
+    """
+    if name.startswith("~") or "<instance>" in name or name != name.strip():
+        return False
+    if not os.path.isabs(name) and re.search(r"[$%{]", name):  # an instance folder may have them
+        return False
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return not any(unicodedata.category(character) == "Cc" for character in name)

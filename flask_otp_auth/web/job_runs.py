@@ -15,9 +15,14 @@ from ..core.scopes import Scope
 from ..core.settings import Settings
 from ..errors import Unavailable
 from .backlog import LOOK_UPS, MEMBERS, OTHERS, Step
-from .signalling import Failure, Handler, Message, Signaller, name_of
+from .signalling import Failure, Handler, Message, Signaller, name_of, needs_request
 
 logger: logging.Logger = logging.getLogger("flask_otp_auth")
+
+_OF_REQUEST = (
+    "accounts are looked up without the request context, as the answer may be out already: let the "
+    "actor store, is_active and sign_up= need nothing of the request"
+)
 
 
 class Sender(Protocol):
@@ -139,7 +144,8 @@ class JobRunner:
         except Suppressed as stop:
             reason = stop.reason
         except manner.caught as error:
-            failure = Failure(f"the look-up of {job.scope.owner[0]}", error)
+            advice = _OF_REQUEST if needs_request(error) else ""
+            failure = Failure(f"the look-up of {job.scope.owner[0]}", error, advice=advice)
         else:
             message = Message(outgoing.signal, outgoing.arguments, outgoing.otp, link=outgoing.link)
             priority = MEMBERS if outgoing.member else OTHERS

@@ -18,9 +18,8 @@ from limits.strategies import (
 )
 
 from ..errors import ConfigError, Unavailable
+from ..storage.base import log_error
 from .hosts import LeaveNote
-
-logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -100,7 +99,7 @@ class AddressNotice:
         self._leave_note("proxy-not-trusted", message)
         if message not in self._given:
             self._given.add(message)
-            logger.warning(message)
+            log_error("%s", message, level=logging.WARNING)
 
 
 def _is_forwarded_untrusted() -> bool:

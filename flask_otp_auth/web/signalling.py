@@ -8,7 +8,7 @@ frames of ours.
 import inspect
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from traceback import format_tb, walk_tb
 from typing import Any
@@ -51,12 +51,15 @@ def may_deliver(
 HELD_BACK = "otp_auth_held_back"
 
 #: In the texts of Flask's proxies, of url_for() without SERVER_NAME, of what copies the request for
-#: later, and of our own proxies.
+#: later, of our own proxies, of what the app keeps in variables of its own, and of g in a template.
 _WITHOUT_REQUEST = (
     "outside of request context",
     "outside an active request",
     "request context is active",
     "guards this view",
+    "object is not bound",
+    "<ContextVar name=",
+    "flask.ctx.",
 )
 
 #: The arguments that no log shows.
@@ -201,7 +204,7 @@ def _failure(handler: Handler, message: Message, error: BaseException) -> Failur
             f"what it needs of {', '.join(names)}, and add **_ for all else"
         )
         return Failure(name, error, is_final=True, advice=advice)
-    if _needs_request(error):
+    if needs_request(error):
         advice = (
             "handlers run without the request context, as the answer may be out already: use "
             "the signal's argument `context` for what they need of the request"
@@ -222,17 +225,27 @@ def _fits(handler: Handler, names: list[str]) -> bool:
     return True
 
 
-def _needs_request(error: BaseException) -> bool:
-    text = str(error)
-    if isinstance(error, RuntimeError):
-        return any(part in text for part in _WITHOUT_REQUEST)
-    if not isinstance(error, AttributeError):
-        return False
-    # What a view has put into g is not there, and Flask-Login's current_user is None.
-    if type(error.obj).__module__ == "flask.ctx":
+def needs_request(error: BaseException) -> bool:
+    """Tell whether an error, or what it was raised from, says that there is no request."""
+    return any(_misses_request(each) for each in _chain(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _misses_request(error: BaseException) -> bool:
+    if any(part in str(error) for part in _WITHOUT_REQUEST):
         return True
-    *_, (frame, _) = walk_tb(error.__traceback__)
-    return error.obj is None and "current_user" in frame.f_code.co_names
+    for frame, _ in list(walk_tb(error.__traceback__))[-1:]:
+        # What a view has put into g is not there, and Flask-Login's current_user is None.
+        if frame.f_globals.get("__name__") == "flask.ctx":
+            return True
+        if isinstance(error, AttributeError) and error.obj is None:
+            return "current_user" in frame.f_code.co_names
+    return False
 
 
 def _places(error: BaseException) -> list[str]:

@@ -393,6 +393,7 @@ class TestServers:
             ("+@all -info", "warning", "INFO"),
             ("+@all -lpush -ltrim", "error", "LPUSH, LTRIM"),
             ("+@all -script|load", "error", "SCRIPT LOAD"),
+            ("resetkeys ~otp_auth:*", "error", "the keys otp_auth:* and LIMITS:*"),
         ],
     )
     def test_redis_for_a_user_of_few_rights(
@@ -406,6 +407,21 @@ class TestServers:
             finding = found(app)["redis-rights"]
             assert finding["level"] == level
             assert f"may not use {lacks}, so" in finding["problem"]
+
+    def test_redis_without_info(self, deploy: MakeApp, tmp_path: Path) -> None:
+        options = ("--appendonly", "yes", "--rename-command", "INFO", "")
+        with Redis(tmp_path / "redis", *options) as server:
+            findings = found(deploy(OTP_AUTH_STORAGE_URI=server.uri))
+            assert findings.keys() == {"redis-rights"}
+            assert findings["redis-rights"]["level"] == "warning"
+
+    def test_redis_for_a_user_of_no_right_that_requests_do_not_need(
+        self, deploy: MakeApp, tmp_path: Path
+    ) -> None:
+        with Redis(tmp_path / "redis", "--appendonly", "yes") as server:
+            server.ask("ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all", "-ping")
+            app = deploy(OTP_AUTH_STORAGE_URI=f"redis://shop:secret@127.0.0.1:{server.port}")
+            assert found(app) == {}
 
     def test_redis_of_limits_alone(
         self, deploy: MakeApp, customers: Customers, tmp_path: Path

@@ -187,6 +187,16 @@ async def lookup(*_: Any) -> Any:
     """A finder, a creator or a gate, as in an app on asyncio."""
 
 
+def generate(*_: Any) -> Any:
+    """Answer with a yield in place of a return."""
+    yield False
+
+
+async def stream(*_: Any) -> Any:
+    """Do the same in an app on asyncio."""
+    yield False
+
+
 class Asked(Accounts):
     """A store whose answer to who is active has to be waited for."""
 
@@ -281,6 +291,20 @@ class TestAsyncStores:
         with pytest.raises(
             TypeError, match=rf"{whose}.* must not be async: it returned .* in place of a value$"
         ):
+            ask()
+
+    @pytest.mark.parametrize(
+        ("ask", "whose"),
+        [
+            (lambda: build(Returns(generate)).find_by_identifier(ADA), "find_by_identifier"),
+            (lambda: build(Accounts(account(is_active=generate))).find_by_id("7"), "is_active"),
+            (lambda: build(Accounts(account(is_active=stream))).find_by_id("7"), "is_active"),
+            (lambda: build(sign_up=generate).may_sign_up(ADA), "sign_up="),
+            (lambda: build(sign_up=stream).may_sign_up(ADA), "sign_up="),
+        ],
+    )
+    def test_a_generator_is_no_answer_either(self, ask: Callable[[], Any], whose: str) -> None:
+        with pytest.raises(TypeError, match=rf"{whose}.* must not have a yield in it"):
             ask()
 
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import async_scoped_session, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -560,6 +560,8 @@ async def ask_later(row: Any) -> bool:
         ({"session": "sqlite://"}, "session= must be db"),
         ({"session": async_sessionmaker()}, "must give plain sessions"),
         ({"session": async_scoped_session(async_sessionmaker(), int)}, "must give plain sessions"),
+        ({"session": AsyncSession}, "must give plain sessions"),
+        ({"session": ask_later}, "must give plain sessions"),
         ({"key": Member.id}, "has no attribute 'Member"),
         ({"identifiers": [Member.email]}, "has no attribute 'Member"),
         ({"key": "metadata"}, "can't be made of the text"),

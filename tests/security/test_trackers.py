@@ -26,6 +26,8 @@ from trackers import templates_as_before
 
 from flask_otp_auth import OTPAuth, signals
 from flask_otp_auth.core.context import NO_CALLER
+from flask_otp_auth.storage.base import CacheStore
+from flask_otp_auth.storage.memory import MemoryCache
 from flask_otp_auth.testing import Outbox
 
 
@@ -52,7 +54,7 @@ TEN_DIGITS = {"OTP_AUTH_DIGITS": 10}
 def watch() -> Iterator[Watch]:
     """Begin to watch for events, as Sentry's manual says for Flask."""
 
-    def begin(**options: Any) -> Events:
+    def begin(event_level: int = logging.ERROR, **options: Any) -> Events:
         events = Events()
         sentry_sdk.init(
             dsn="https://key@sentry.example/1",
@@ -61,7 +63,8 @@ def watch() -> Iterator[Watch]:
             auto_enabling_integrations=False,
             integrations=[
                 FlaskIntegration(),
-                LoggingIntegration(level=logging.DEBUG),  # breadcrumbs of whatever is logged
+                # Breadcrumbs of whatever is logged.
+                LoggingIntegration(level=logging.DEBUG, event_level=event_level),
                 ThreadingIntegration(),
             ],
             max_request_body_size="always",
@@ -128,6 +131,40 @@ def test_asvs_16_2_5_an_outage_is_no_event_so_no_body_is_kept(
     assert events.texts == []
     count(attack, "an outage while a right code is entered", events, [otp, ADA, challenge])
     assert api.verify(otp).status_code == 200
+
+
+class Cut(MemoryCache):
+    """A cache that can be cut off."""
+
+    reachable = True
+
+    def get_many(self, *keys: str) -> list[Any]:
+        if not self.reachable:
+            raise OSError
+        return super().get_many(*keys)
+
+
+def test_asvs_16_2_5_where_warnings_are_events_they_are_none_with_a_body(
+    make_app: MakeApp, customers: Customers, watch: Watch, attack: Begin
+) -> None:
+    """OWASP ASVS 5.0, 16.2.5: of an outage, and of a proxy that the app doesn't trust."""
+    cache = Cut()
+    otp_auth = OTPAuth(cache=CacheStore(cache, (OSError,)))
+    otp_auth.add_actor_type("customer", customers)
+    api = Api(make_app(otp_auth, **TEN_DIGITS).test_client())
+    with Outbox(api.client.application) as outbox:
+        challenge = api.generate().get_json()["challenge"]
+    otp, events = outbox.last.otp, watch(logging.WARNING)
+    cache.reachable = False
+    answer = api.client.post(
+        "/auth/customer/otp/verify",
+        json={"identifier": ADA, "otp": otp, "challenge": challenge},
+        headers={"X-Forwarded-For": "203.0.113.7"},
+    )
+    assert answer.status_code == 503
+    assert "the storage is unavailable" in "".join(events.texts)
+    assert "X-Forwarded-For" in "".join(events.texts)
+    count(attack, "warnings while a right code is entered", events, [otp, ADA, challenge])
 
 
 def test_asvs_16_2_5_an_outage_between_two_steps_is_none_either(

@@ -23,6 +23,7 @@ class TestURI:
             ("mysql://one", "must be a URI such as sqlite:///"),
             ("no uri", "must be a URI such as sqlite:///"),
             ("sqlite:///:memory:", "write memory://"),
+            ("sqlite:///:MEMORY:", "write memory://"),
             ("sqlite:///file::memory:?cache=shared", "write memory://"),
             ("sqlite:///codes.sqlite3?timeout=9", "must name a file and no options"),
             ("sqlite:///file:codes.sqlite3", "must name a file and no options"),

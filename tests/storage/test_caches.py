@@ -6,8 +6,8 @@ from typing import Any
 
 import pymemcache
 import pytest
-import redis
-import valkey
+import redis.asyncio
+import valkey.asyncio
 from cachelib import (
     DynamoDbCache,
     FileSystemCache,
@@ -38,6 +38,12 @@ def redis_client(redis_server: Redis) -> Any:
     """A client that an app might have."""
     with redis.Redis(port=redis_server.port) as client:
         yield client
+
+
+class Awaited(CacheStore):
+    """A store of an app on asyncio."""
+
+    async def put(self, items: Any, ttl: int) -> None: ...  # type: ignore[override] # that is it
 
 
 class TestTaken:
@@ -93,6 +99,19 @@ class TestRefused:
     def test_what_can_not_keep_the_promises(self, kind: Any, why: str) -> None:
         with pytest.raises(ConfigError, match=rf"cache={kind.__name__} .*{why}"):
             store_for(kind.__new__(kind))
+
+    @pytest.mark.parametrize(
+        "cache",
+        [
+            RedisCache(redis.asyncio.Redis()),
+            ValkeyCache(valkey.asyncio.Valkey()),
+            Awaited(MemoryCache()),
+        ],
+        ids=lambda cache: type(cache).__name__,
+    )
+    def test_what_has_to_be_awaited(self, cache: Any) -> None:
+        with pytest.raises(ConfigError, match=r"must not be async, and \w+\.\w+\(\) is"):
+            store_for(cache)
 
     def test_a_simple_cache_without_room(self) -> None:
         with pytest.raises(ConfigError, match="would evict live codes"):

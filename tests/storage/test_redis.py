@@ -137,6 +137,18 @@ class TestRestrictedRights:
         with pytest.raises(ConfigError, match=f"allow its user all commands .*{told}"):
             LazyStore(backend_for(uri, "").open_store).connect()
 
+    @pytest.mark.parametrize(
+        ("renamed", "told"), [("EVALSHA", "needed, such as EVALSHA$"), ("SET", "needed$")]
+    )
+    def test_so_is_a_server_that_lacks_a_command(
+        self, tmp_path: Path, renamed: str, told: str
+    ) -> None:
+        with (
+            Redis(tmp_path / "strange", "--rename-command", renamed, "") as server,
+            pytest.raises(ConfigError, match=f"does not know all commands that are {told}"),
+        ):
+            LazyStore(backend_for(server.uri, "").open_store).connect()
+
     def test_so_is_one_who_may_not_touch_the_keys(
         self, redis_server: Redis, key: str, caplog: pytest.LogCaptureFixture
     ) -> None:

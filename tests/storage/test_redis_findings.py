@@ -44,3 +44,17 @@ def test_a_script_that_may_not_run_is_a_lack_of_rights() -> None:
     (finding,) = redis_findings(Client(redis.exceptions.NoPermissionError("no")))
     assert "SCRIPT LOAD, EVALSHA" in finding.problem
     assert "+script|load +evalsha" in finding.mend
+
+
+@pytest.mark.parametrize("text", ["unknown command 'INFO', with args", "unknown command `INFO`"])
+def test_so_is_a_command_that_was_renamed(text: str) -> None:
+    """As managed services do it; the tick is that of Redis 4 and 5."""
+    (finding,) = redis_findings(Client(redis.ResponseError(text)))
+    assert "INFO" in finding.problem
+
+
+def test_keys_that_may_not_be_touched_are_named_once() -> None:
+    error = redis.exceptions.NoPermissionError("no permissions to access a key")
+    (finding,) = redis_findings(Client(error))
+    assert "may not use the keys otp_auth:* and LIMITS:*, so" in finding.problem
+    assert finding.mend == "ACL SETUSER <user> ~otp_auth:* ~LIMITS:*"

@@ -24,7 +24,7 @@ from storage_kit import MAY_FORK
 from stores import PATIENCE
 from time_machine import Traveller
 
-from flask_otp_auth.errors import Unavailable
+from flask_otp_auth.errors import ConfigError, Unavailable
 from flask_otp_auth.storage.database import Database, RefusedFile
 from flask_otp_auth.storage.sqlite import SQLiteCache, SQLiteLimitStorage, SQLiteStore
 from flask_otp_auth.storage.sqlite_files import prepare
@@ -69,6 +69,23 @@ def rows_in(path: Path, table: str) -> int:
 
 
 class TestCache:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            ":memory:",
+            "file::memory:?cache=shared",
+            "file:codes?mode=memory",
+            "",
+            "sqlite:///codes.sqlite3",
+            "~/codes.sqlite3",
+            "$HOME/codes.sqlite3",
+        ],
+    )
+    def test_it_takes_a_path_and_nothing_else_that_means_one_elsewhere(self, path: str) -> None:
+        """Or a file of that very name would be made in the folder that the app starts from."""
+        with pytest.raises(ConfigError, match="takes the path of a file as it is"):
+            SQLiteCache(path)
+
     def test_it_keeps_texts_alone(self, cache: SQLiteCache) -> None:
         cache.set("a", "old")
         for value in (1, None, b"bytes", ["list"]):

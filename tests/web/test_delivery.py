@@ -25,10 +25,12 @@ from flask import (
     current_app,
     g,
     has_request_context,
+    render_template_string,
     request,
     url_for,
 )
 from flask_login import current_user
+from werkzeug.local import LocalProxy
 
 from flask_otp_auth import ConfigError, OTPAuth, current_actor, signals
 from flask_otp_auth.core.audit import Audit
@@ -208,6 +210,18 @@ def shop(caplog: pytest.LogCaptureFixture) -> Iterator[Shop]:
         yield Shop(stack, caplog)
 
 
+#: What an app keeps of its requests, as for the tenant that each belongs to.
+OF_REQUEST: contextvars.ContextVar[Any] = contextvars.ContextVar("of_request")
+
+
+def wrapped() -> str:
+    """Read of the request, and raise an error of the mailer's own if that fails."""
+    try:
+        return request.path
+    except RuntimeError as error:
+        raise ConnectionError("no message") from error
+
+
 def explode(sender: Flask, *, identifier: str, otp: str = "", **_: Any) -> None:
     """A handler that fails, with the code in what it says."""
     raise ConnectionError(f"can't send {otp} to {identifier}")
@@ -331,8 +345,16 @@ class TestInline:
             lambda: g.of_request,
             lambda: current_user.is_authenticated,
             lambda: current_actor.email,
+            lambda: g.pop("of_request"),
+            lambda: render_template_string("{{ g.of_request.name }}"),
+            lambda: OF_REQUEST.get(),
+            lambda: LocalProxy(OF_REQUEST).name,
+            wrapped,
         ],
-        ids=["request", "url_for", "copy", "g", "current_user", "current_actor"],
+        ids=[
+            *("request", "url_for", "copy", "g", "current_user", "current_actor"),
+            *("pop", "template", "variable", "proxy", "wrapped"),
+        ],
     )
     def test_a_handler_that_needs_the_request_is_told_of_the_context(
         self, shop: Shop, inline: bool, use: Callable[[], str]
@@ -342,6 +364,12 @@ class TestInline:
             shop.deliver_inline() if inline else shop.deliver(delivery_retries=())
         assert "handlers run without the request context" in shop.log.text
         assert "the signal's argument `context`" in shop.log.text
+
+    def test_a_finder_that_needs_the_request_is_told_that_there_is_none(self, shop: Shop) -> None:
+        shop.sender.error = RuntimeError("Working outside of request context.")
+        shop.deliver()
+        assert "accounts are looked up without the request context" in shop.log.text
+        assert "sign_up= need nothing of the request" in shop.log.text
 
     @pytest.mark.parametrize(
         "use", [lambda: current_app.mailer, lambda: SimpleNamespace().mailer], ids=["app", "own"]

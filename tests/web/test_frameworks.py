@@ -231,10 +231,14 @@ def own_api(framework: Any) -> Callable[[Flask], None]:
     [flask_view, own_api(flask_restful), own_api(flask_restx)],
     ids=["except", "restful", "restx"],
 )
+@pytest.mark.parametrize("is_handled", [False, True])
 def test_who_answers_errors_himself_finds_the_code(
-    make_app: MakeApp, add_view: Callable[[Flask], None]
+    make_app: MakeApp, add_view: Callable[[Flask], None], is_handled: bool
 ) -> None:
+    """Without it Flask would answer 200, whatever handles the errors of the app's other views."""
     app = make_app(TESTING=False, OTP_AUTH_STORAGE_URI="memory://")
+    if is_handled:
+        app.register_error_handler(HTTPException, lambda error: ({}, error.code))
     add_view(app)
     answer = app.test_client().get("/me")
     assert (answer.status_code, answer.get_json()) == (401, {"message": "Unauthorized"})
