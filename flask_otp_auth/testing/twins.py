@@ -3,6 +3,7 @@
 The app itself stays as it is: its views and guards look for their parts at each request.
 """
 
+import threading
 import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from flask import Flask
 from ..core.actors import ActorType
 from ..core.settings import PREFIX
 from ..errors import NotFound
+from ..web.queue import THREAD_NAME
 from ..web.state import EXTENSION, State, state_of
 
 __all__ = ["actor_type_of", "finish_deliveries", "state_of", "swapped", "twin"]
@@ -53,6 +55,8 @@ def twin(app: Flask, settings: dict[str, Any], **parts: Any) -> Iterator[State]:
 
 def finish_deliveries(state: State) -> None:
     """Wait for the deliveries of this process that are on their way; not for those that hang."""
+    if threading.current_thread().name.startswith(THREAD_NAME):
+        return  # a handler would wait for itself
     for _ in range(round(PATIENCE / PAUSE)):  # counted, as a test's clock may stand still
         if not state.delivery.pending:
             return

@@ -68,6 +68,18 @@ def test_it_is_waited_for_before_all_is_forgotten(app: Flask, api: Api, mailed: 
     assert mailed == [ADA]
 
 
+def test_a_handler_that_reads_does_not_wait_for_itself(app: Flask, api: Api) -> None:
+    read: list[int] = []
+    with Outbox(app) as outbox:
+
+        @signals.otp_generated.connect_via(app)
+        def hear(sender: Flask, **_: Any) -> None:
+            read.append(len(outbox))
+
+        api.generate(ADA)
+    assert len(read) == 1
+
+
 def test_what_hangs_is_not_waited_for_without_end(
     app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
