@@ -112,6 +112,7 @@ class Budgets:
 
     :param connect: returns the strategy; called at first use, and again until it succeeds.
     :param errors: returns what the storage's driver raises in an outage.
+    :param is_on: tells whether limits count; for each answer there is a strategy of its own.
     """
 
     def __init__(
@@ -119,11 +120,13 @@ class Budgets:
         connect: Callable[[], RateLimiter],
         hasher: KeyHasher,
         errors: Callable[[], tuple[type[Exception], ...]] = lambda: (OSError,),
+        is_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self._connect = connect
         self._hasher = hasher
         self._errors = errors
-        self._contacts: list[_Contact] = []
+        self._is_on = is_on
+        self._contacts: dict[bool, _Contact] = {}
 
     def take(self, *budgets: Budget) -> Taken:
         """Take one from each budget in order, up to the first that has none.
@@ -215,9 +218,10 @@ class Budgets:
         return [_healed(strategy, look, item, key) for item in budget.limit]
 
     def _contact(self) -> _Contact:
-        return self._contacts[0] if self._contacts else self._first_contact()
+        is_on = self._is_on()
+        return self._contacts.get(is_on) or self._first_contact(is_on)
 
-    def _first_contact(self) -> _Contact:
+    def _first_contact(self, is_on: bool) -> _Contact:
         try:
             with unavailable_on(self._errors()):
                 strategy = self._connect()
@@ -231,8 +235,9 @@ class Budgets:
         errors = known if isinstance(known, tuple) else (known,)
         # The storage itself doesn't know all that its driver raises.
         unavailable = unavailable_on((*errors, StorageError, *self._errors()))
-        self._contacts.append(_Contact(strategy, _at_once(strategy), serialised, unavailable))
-        return self._contacts[0]  # the first one wins, or concurrent callers had a lock each
+        contact = _Contact(strategy, _at_once(strategy), serialised, unavailable)
+        # The first one wins, or concurrent callers had a lock each.
+        return self._contacts.setdefault(is_on, contact)
 
 
 def _healed(

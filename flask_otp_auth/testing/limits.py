@@ -8,7 +8,7 @@ from flask import Flask
 from limits.strategies import MovingWindowRateLimiter, RateLimiter
 
 from ..web.limits import UnlimitedStorage
-from .twins import state_of, twin
+from .twins import finish_deliveries, state_of, twin
 
 
 @contextmanager
@@ -38,4 +38,6 @@ def reset(app: Flask) -> None:
 
     :raises ConfigError: if they are kept elsewhere.
     """
-    state_of(app).forget()
+    state = state_of(app)
+    finish_deliveries(state)  # or their codes would be there afterwards
+    state.forget()

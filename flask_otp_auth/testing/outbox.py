@@ -13,9 +13,9 @@ from blinker import NamedSignal
 from flask import Flask
 
 from .. import signals
-from ..web.state import app_itself
+from ..web.state import EXTENSION, app_itself
 from .messages import Message, Suppression
-from .twins import state_of
+from .twins import finish_deliveries, state_of
 
 Handler = Callable[..., Any]
 
@@ -32,16 +32,17 @@ class Outbox:
     :param alone: whether it stands in place of the app's own handlers that deliver codes, so that
         a test sends no mail. These are the ones connected when the block begins; what is connected
         within it is called, and so are handlers of all other signals.
-    :ivar messages: the codes that were sent, the oldest first; ``len`` and iteration are over them.
-    :ivar suppressed: the requests for which none was sent, the oldest first.
+
+    ``len`` and iteration are over :attr:`messages`. Where codes are delivered in the background,
+    whoever reads waits for those that are on their way, and so does the end of the block.
     """
 
     def __init__(self, app: Flask, *, alone: bool = True) -> None:
         self._app = app_itself(app)
         self._alone = alone
         self._held_back: list[tuple[NamedSignal, Handler]] = []
-        self.messages: list[Message] = []
-        self.suppressed: list[Suppression] = []
+        self._messages: list[Message] = []
+        self._suppressed: list[Suppression] = []
 
     def __enter__(self) -> "Outbox":
         if self._alone:
@@ -56,6 +57,7 @@ class Outbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._await_deliveries()  # or the app's own handlers would deliver them after all
         for signal, receiver in self._receivers():
             signal.disconnect(receiver, self._app)
         while self._held_back:
@@ -66,6 +68,18 @@ class Outbox:
 
     def __iter__(self) -> Iterator[Message]:
         return iter(self.messages)
+
+    @property
+    def messages(self) -> list[Message]:
+        """The codes that were sent, the oldest first."""
+        self._await_deliveries()
+        return self._messages
+
+    @property
+    def suppressed(self) -> list[Suppression]:
+        """The requests for which none was sent, the oldest first."""
+        self._await_deliveries()
+        return self._suppressed
 
     @property
     def last(self) -> Message:
@@ -83,6 +97,10 @@ class Outbox:
         """Forget everything that was kept until now."""
         self.messages.clear()
         self.suppressed.clear()
+
+    def _await_deliveries(self) -> None:
+        if EXTENSION in self._app.extensions:
+            finish_deliveries(state_of(self._app))
 
     def _hold_back(self) -> None:
         self._held_back = [
@@ -102,13 +120,13 @@ class Outbox:
         ]
 
     def _keep_login(self, sender: Flask, **arguments: Any) -> None:
-        self.messages.append(Message(purpose="login", **arguments))
+        self._messages.append(Message(purpose="login", **arguments))
 
     def _keep_registration(self, sender: Flask, **arguments: Any) -> None:
-        self.messages.append(Message(purpose="registration", **arguments))
+        self._messages.append(Message(purpose="registration", **arguments))
 
     def _keep_confirmation(self, sender: Flask, **arguments: Any) -> None:
-        self.messages.append(Message(actor_type=None, **arguments))
+        self._messages.append(Message(actor_type=None, **arguments))
 
     def _keep_suppression(self, sender: Flask, **arguments: Any) -> None:
-        self.suppressed.append(Suppression(**arguments))
+        self._suppressed.append(Suppression(**arguments))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from flask import Flask
-from werkzeug.routing import BuildError, Rule
+from werkzeug.routing import BuildError, MapAdapter, Rule
 
 from ..errors import ConfigError
 
@@ -32,7 +32,7 @@ def find_path(app: Flask, name: str, **values: str) -> str | None:
 
     One without parts of its own is preferred; else they are filled in with what is likely.
     """
-    adapter = app.url_map.bind("localhost")
+    adapter = _adapter(app)
     rules = [
         rule
         for rule in app.url_map.iter_rules()
@@ -42,6 +42,11 @@ def find_path(app: Flask, name: str, **values: str) -> str | None:
         with suppress(BuildError, ValueError):  # a part of another kind
             return adapter.build(rule.endpoint, _filled(rule, values))
     return None
+
+
+def _adapter(app: Flask) -> MapAdapter:
+    # Below the server's name, routes on a subdomain have URLs that a test client can call.
+    return app.url_map.bind(app.config["SERVER_NAME"] or "localhost")
 
 
 def _parts(rule: Rule) -> set[str]:
@@ -58,7 +63,7 @@ def paths(app: Flask, actor_type: str, *methods: str) -> Iterator[tuple[str, str
 
     Parts of a path, such as ``<lang>``, are filled in with what is likely.
     """
-    adapter = app.url_map.bind("localhost")
+    adapter = _adapter(app)
     for rule in app.url_map.iter_rules():
         values = _filled(rule, {"actor_type": actor_type})
         for method in rule.methods.intersection(methods) if rule.methods else ():

@@ -1,5 +1,6 @@
 """Signing somebody in, by the real flow."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,9 @@ from .twins import actor_type_of, state_of
 
 #: Makes the account of an identifier, in an app context.
 Create = Callable[[str], object]
+
+#: Threads take turns: the app has other parts meanwhile, and gets its own back.
+_TURNS = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def sign_in(
     :raises AssertionError: if a route refuses.
     """
     app: Flask = client.application
-    with no_limits(app, executor=AtOnce()):
+    with _TURNS, no_limits(app, executor=AtOnce()):
         flow = _Flow(client, app, actor_type_of(state_of(app), actor_type), identifier, create)
         token = flow.enter()
         if session or flow.actor_type.settings.pages:

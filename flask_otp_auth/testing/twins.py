@@ -3,6 +3,8 @@
 The app itself stays as it is: its views and guards look for their parts at each request.
 """
 
+import threading
+import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +14,14 @@ from flask import Flask
 from ..core.actors import ActorType
 from ..core.settings import PREFIX
 from ..errors import NotFound
+from ..web.queue import THREAD_NAME
 from ..web.state import EXTENSION, State, state_of
 
-__all__ = ["actor_type_of", "state_of", "swapped", "twin"]
+__all__ = ["actor_type_of", "finish_deliveries", "state_of", "swapped", "twin"]
+
+#: Seconds that a test waits for deliveries in the background, which begin within a second, and
+#: between two looks.
+PATIENCE, PAUSE = 5, 0.02
 
 
 def actor_type_of(state: State, name: str) -> ActorType:
@@ -40,7 +47,20 @@ def twin(app: Flask, settings: dict[str, Any], **parts: Any) -> Iterator[State]:
     with swapped(app.config, {PREFIX + name.upper(): settings[name] for name in settings}):
         second = first.rebuild(**parts)
     with swapped(app.extensions, {EXTENSION: second}):
-        yield second
+        try:
+            yield second
+        finally:
+            finish_deliveries(second)  # nobody could wait for them later
+
+
+def finish_deliveries(state: State) -> None:
+    """Wait for the deliveries of this process that are on their way; not for those that hang."""
+    if threading.current_thread().name.startswith(THREAD_NAME):
+        return  # a handler would wait for itself
+    for _ in range(round(PATIENCE / PAUSE)):  # counted, as a test's clock may stand still
+        if not state.delivery.pending:
+            return
+        time.sleep(PAUSE)
 
 
 @contextmanager

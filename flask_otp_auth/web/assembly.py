@@ -1,6 +1,7 @@
 """Puts the parts of one app together; the one place that knows them all."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -24,9 +25,10 @@ from ..core.live_codes import LiveCodes
 from ..core.notes import Notes
 from ..core.own_purposes import OwnPurposeRegistry, OwnPurposeSpec
 from ..core.secret_keys import secrets_of
-from ..core.settings import Settings
+from ..core.settings import PREFIX, Settings
 from ..core.store_checks import is_async
 from ..core.test_identities import FixedCodes
+from ..core.validators import storage_uri
 from ..errors import ConfigError, collecting
 from ..flows.ask import Asker
 from ..flows.confirm import Confirmations
@@ -35,6 +37,7 @@ from ..flows.issue import CodeIssuer
 from ..flows.redeem import CodeRedeemer
 from ..flows.send import CodeSender
 from ..flows.support import Support
+from ..storage.backends import backend_for
 from ..storage.base import Store
 from ..storage.drivers import driver_errors
 from ..tokens.credentials import Credentials
@@ -48,7 +51,7 @@ from .flow_cookies import FlowCookies
 from .page_parts import PageParts
 from .signalling import Signaller
 from .state import State
-from .storages import Storages, uri_faults
+from .storages import Storages
 
 S = TypeVar("S", ActorTypeSpec, OwnPurposeSpec)
 
@@ -93,7 +96,8 @@ def build_state(
     storages = storages or Storages(app, settings, registered.cache, registered.limiter)
     actors, own_purposes = _registries(app, settings, storages.moving, registered, uniform)
     keys = Keys.derive(secrets_of(app.config), settings.token_issuer)
-    budgets = Budgets(strategy or storages.strategy, KeyHasher(keys.names), driver_errors)
+    connect, hasher = strategy or storages.strategy, KeyHasher(keys.names)
+    budgets = Budgets(connect, hasher, driver_errors, storages.limits_count)
     audit_hasher = KeyHasher(keys.audit)
     emit = Audit(Signaller(app), audit_hasher)
     breaker = Breaker(storages.codes, keys, budgets, emit)
@@ -139,7 +143,7 @@ def _settings(app: Flask) -> Settings:
     try:
         return Settings.load(app.config, token_issuer=app.name, site_name=app.name)
     except ConfigError as error:
-        raise ConfigError(*error.faults, *uri_faults(app)) from None
+        raise ConfigError(*error.faults, *_uri_faults(app)) from None
 
 
 def _executor_of(registered: Registered) -> Executor | None:
@@ -156,6 +160,15 @@ def _executor_of(registered: Registered) -> Executor | None:
     if isinstance(executor, type) or is_async(submit):
         raise ConfigError("executor= must be an object, not a class, and its submit() not async")
     return executor
+
+
+def _uri_faults(app: Flask) -> list[str]:
+    """Return what is wrong with the URIs of storages, beyond what their settings' check tells."""
+    faults: list[str] = []
+    for name in (f"{PREFIX}STORAGE_URI", f"{PREFIX}SIGN_INS_URI"):
+        with suppress(ValueError), collecting(faults):
+            backend_for(storage_uri(app.config.get(name)), app.instance_path, name)
+    return faults
 
 
 def _rebuild(

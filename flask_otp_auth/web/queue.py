@@ -33,6 +33,9 @@ PATIENCE, REPORT_INTERVAL = 10, 60
 #: Seconds that an exit waits for a step that runs.
 EXIT_PATIENCE = 30.0
 
+#: What the names of our threads begin with.
+THREAD_NAME = "otp-auth-"
+
 Pause = Callable[[float], None]
 Report = Callable[[str], None]
 
@@ -133,7 +136,8 @@ class _ProcessQueue:
 
     def _ensure_dispatcher(self) -> None:
         if not self._dispatches:
-            threading.Thread(target=self._dispatch, name="otp-auth-dispatch", daemon=False).start()
+            name = f"{THREAD_NAME}dispatch"
+            threading.Thread(target=self._dispatch, name=name, daemon=False).start()
             self._dispatches = True
 
     def _dispatch(self) -> None:
@@ -169,9 +173,10 @@ class _ProcessQueue:
         return min(wanted - self._idle, self._most - self._workers)
 
     def _start_workers(self, number: int) -> None:
+        name = f"{THREAD_NAME}delivery"
         try:
             for _ in range(number):
-                threading.Thread(target=self._work, name="otp-auth-delivery", daemon=True).start()
+                threading.Thread(target=self._work, name=name, daemon=True).start()
                 with self._lock:
                     self._workers += 1
         except RuntimeError:  # no threads left

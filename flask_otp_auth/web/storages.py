@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from typing import cast
 
@@ -14,7 +14,6 @@ from limits.storage import MemcachedStorage, MemoryStorage, MovingWindowSupport,
 from limits.strategies import RateLimiter
 
 from ..core.settings import PREFIX, Settings
-from ..core.validators import storage_uri
 from ..errors import ConfigError, Unavailable, collecting
 from ..storage.backends import Backend, LazyStore, backend_for, check_path
 from ..storage.base import CacheStore, Store
@@ -59,6 +58,7 @@ class Storages:
         self._own_store = None if cache is None else store_for(cache)
         self._own_limits = None if cache is None else limits_for(cache)
         self._own_file = None if cache is None else file_of(cache)
+        self._names_uri = f"{PREFIX}STORAGE_URI" in app.config
         self._looks = False
         self.codes: LazyStore = LazyStore(self._open_codes)
         faults: list[str] = []
@@ -79,6 +79,10 @@ class Storages:
         if self.has_absent_limits:
             return strategy_for(MemoryLimitStorage())
         return strategy_for(self._own_limits or self._backend.open_limits())
+
+    def limits_count(self) -> bool:
+        """Tell whether limits count: a test may switch the app's own limiter off, and on again."""
+        return self.limiter is None or not self._app.testing or bool(self.limiter.enabled)
 
     @property
     def moving(self) -> bool:
@@ -108,8 +112,9 @@ class Storages:
 
     @property
     def _storage_of_limiter(self) -> Storage | None:
-        """Where the app's own limiter counts; one that is switched off counts nowhere."""
-        return self.limiter.storage if self.limiter is not None and self.limiter.enabled else None
+        """Where the app's own limiter counts; one that began switched off counts nowhere."""
+        limiter = self.limiter
+        return limiter.storage if limiter is not None and limiter.initialized else None
 
     @property
     def files(self) -> list[str]:
@@ -212,7 +217,7 @@ class Storages:
 
     @property
     def _uri(self) -> str:
-        if f"{PREFIX}STORAGE_URI" in self._app.config:
+        if self._names_uri:
             return self._settings.storage_uri
         # Looked at late, as tests set app.testing after init_app, too.
         return "memory://" if self._app.testing else self._default_uri
@@ -229,7 +234,7 @@ class Storages:
     def _is_remote(self) -> bool:
         if self._own_store is not None:
             return self._own_file is None
-        return f"{PREFIX}STORAGE_URI" in self._app.config and self._backend.contact_at_start
+        return self._names_uri and self._backend.contact_at_start
 
     def _backend_for(self, uri: str, setting: str) -> Backend:
         return backend_for(uri, self._app.instance_path, PREFIX + setting)
@@ -262,32 +267,25 @@ class Storages:
 
     def _check(self) -> None:
         """Tell at the start what is wrong with storages that are opened later."""
+        in_development = self._app.debug or self._app.testing
         if self.limiter is not None:
             strategy_of(self.limiter, self._app)
+            if not (self._own_store or self._names_uri or in_development):
+                logger.warning(
+                    "limits are kept where limiter= says, and codes and sign-ins in a file of this "
+                    "machine; set OTP_AUTH_STORAGE_URI, so that other machines find them"
+                )
         elif self._own_store is not None and self._own_limits is None:
             logger.warning(
                 "limits can't be kept in what cache= is, so they are kept where "
                 "OTP_AUTH_STORAGE_URI says; pass limiter= to keep them elsewhere"
             )
-        elif isinstance(self._own_limits, MemoryLimitStorage) and not self._is_for_development:
+        elif isinstance(self._own_limits, MemoryLimitStorage) and not in_development:
             logger.warning("cache= is in memory, so codes and limits are no other worker's")
         if self._own_store is None or (self.limiter is None and self._own_limits is None):
             self._backend_for(self._uri, "STORAGE_URI")
         if self._own_file is not None:
             check_path(self._own_file, "cache=")
-
-    @property
-    def _is_for_development(self) -> bool:
-        return self._app.debug or self._app.testing
-
-
-def uri_faults(app: Flask) -> list[str]:
-    """Return what is wrong with the URIs of storages, beyond what their settings' check tells."""
-    faults: list[str] = []
-    for name in (f"{PREFIX}STORAGE_URI", f"{PREFIX}SIGN_INS_URI"):
-        with suppress(ValueError), collecting(faults):
-            backend_for(storage_uri(app.config.get(name)), app.instance_path, name)
-    return faults
 
 
 def _contact(store: LazyStore) -> None:

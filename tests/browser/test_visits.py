@@ -97,16 +97,33 @@ def test_a_code_can_be_sent_again(page: Page, shop: Shop, ticking: Traveller) ->
     hello(page)
 
 
+def paste(page: Page, text: str) -> None:
+    """Paste a text into the field of the code."""
+    page.evaluate("text => navigator.clipboard.writeText(text)", text)
+    page.focus("#otp")
+    page.keyboard.press("Control+V")
+
+
 class TestTheScript:
     """It only improves what works without it."""
 
     def test_a_pasted_code_is_sent_at_once(self, shop: Shop, visit: Visit) -> None:
         page = visit(shop, permissions=["clipboard-read", "clipboard-write"])
         ask(page)
-        code = f" {shop.code[:3]} {shop.code[3:]}\n"
-        page.evaluate("text => navigator.clipboard.writeText(text)", code)
-        page.focus("#otp")
-        page.keyboard.press("Control+V")
+        paste(page, f" {shop.code[:3]} {shop.code[3:]}\n")
+        hello(page)
+
+    def test_a_long_code_is_not_sent_before_its_last_group_is_pasted(
+        self, shop: Shop, visit: Visit
+    ) -> None:
+        shop.use_up_guesses()
+        page = visit(shop, permissions=["clipboard-read", "clipboard-write"])
+        ask(page)
+        assert len(shop.code) == 20
+        for start in range(0, 20, 5):
+            paste(page, f"{shop.code[start : start + 5]} ")
+        expect(page.locator("#otp")).to_have_value(shop.code)
+        page.keyboard.press("Enter")
         hello(page)
 
     def test_a_typed_code_is_not_sent_before_it_is_meant(self, shop: Shop, visit: Visit) -> None:

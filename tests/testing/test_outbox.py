@@ -268,6 +268,7 @@ class TestReset:
 def test_an_outbox_may_be_made_before_its_app_is_initialised(customers: Customers) -> None:
     app = Flask("late")
     outbox = Outbox(app)
+    assert len(outbox) == 0
     app.config.update(TESTING=True, SECRET_KEY=SECRET)
     otp_auth = OTPAuth(app)
     otp_auth.add_actor_type("customer", customers)

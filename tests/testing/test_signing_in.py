@@ -1,10 +1,11 @@
 """Signing somebody in, in an app's own tests."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from browsers import JoinableCustomers
-from fakes import ADA, BOB, Api, Customers, MakeApp
+from fakes import ADA, BOB, SECRET, Api, Customers, MakeApp
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -117,6 +118,24 @@ def test_it_works_wherever_the_routes_are(
     client = app.test_client()
     ada = sign_in(client, "customer", ADA)
     assert client.get("/me", headers=ada.headers).text == ADA
+
+
+def test_it_works_on_a_subdomain(customers: Customers) -> None:
+    app, otp_auth = Flask("shop", subdomain_matching=True), OTPAuth(register_blueprint=False)
+    app.config.update(TESTING=True, SECRET_KEY=SECRET, SERVER_NAME="shop.example")
+    otp_auth.add_actor_type("customer", customers)
+    otp_auth.init_app(app)
+    app.register_blueprint(otp_auth.blueprint, url_prefix="/auth", subdomain="api")
+    assert sign_in(app.test_client(), "customer", ADA).identifier == ADA
+
+
+def test_threads_take_turns(make_shop: MakeApp, customers: Customers) -> None:
+    app = make_shop(customers)
+    parts = app.extensions["otp_auth"]
+    with ThreadPoolExecutor(4) as threads:
+        signed_in = [threads.submit(sign_in, app.test_client(), "customer", ADA) for _ in range(12)]
+        assert [each.result().identifier for each in signed_in] == [ADA] * 12
+    assert app.extensions["otp_auth"] is parts
 
 
 def test_a_part_of_another_kind_is_not_guessed(make_shop: MakeApp, customers: Customers) -> None:

@@ -1,13 +1,18 @@
 """Where an app's codes, sign-ins and limits are kept."""
 
 from pathlib import Path
+from typing import Any
 
 import pymemcache
 import pytest
 from cachelib import MemcachedCache, SimpleCache
-from fakes import Customers, FakeStore, MakeApp
+from fakes import ADA, Api, Customers, FakeStore, MakeApp
+from flask import Flask
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
 
 from flask_otp_auth import ConfigError, OTPAuth, SQLiteCache
+from flask_otp_auth.testing import reset
 
 
 @pytest.fixture
@@ -100,3 +105,66 @@ def test_windows_that_do_not_move_count_twice(make_app: MakeApp) -> None:
     make_app(OTP_AUTH_VERIFY_LIMITS="30/day")
     with pytest.raises(ConfigError, match="OTP_AUTH_VERIFY_LIMITS"):
         make_app(**config, OTP_AUTH_VERIFY_LIMITS="30/day")
+
+
+@pytest.mark.parametrize(
+    ("config", "number"),
+    [
+        ({}, 1),
+        ({"OTP_AUTH_STORAGE_URI": "sqlite:///codes.sqlite3"}, 0),
+        ({"TESTING": True}, 0),
+    ],
+    ids=["default", "as-set", "testing"],
+)
+def test_codes_that_stay_on_this_machine_are_told_of_where_limits_do_not(
+    make_app: MakeApp,
+    customers: Customers,
+    caplog: pytest.LogCaptureFixture,
+    config: dict[str, Any],
+    number: int,
+) -> None:
+    _, otp_auth = limited(customers, "redis://127.0.0.1:1/0")
+    make_app(otp_auth, **{"TESTING": False, **config})
+    warnings = [each for each in caplog.messages if "of this machine" in each]
+    assert len(warnings) == number
+
+
+def limited(customers: Customers, uri: str = "memory://") -> tuple[Limiter, OTPAuth]:
+    """Return an app's own limiter, and an extension that counts on it."""
+    limiter = Limiter(get_remote_address, app=Flask("limits"), storage_uri=uri)
+    otp_auth = OTPAuth(limiter=limiter)
+    otp_auth.add_actor_type("customer", customers)
+    return limiter, otp_auth
+
+
+def statuses(app: Flask) -> list[int]:
+    """Return what three requests for a code are answered."""
+    api = Api(app.test_client())
+    return [api.generate(ADA).status_code for _ in range(3)]
+
+
+def test_a_test_may_switch_the_apps_limiter_off_and_on_again(
+    make_app: MakeApp, customers: Customers
+) -> None:
+    limiter, otp_auth = limited(customers)
+    app = make_app(otp_auth, OTP_AUTH_IP_GENERATE_LIMITS="2/hour")
+    assert statuses(app) == [200, 200, 429]
+    limiter.enabled = False
+    assert statuses(app) == [200, 200, 200]
+    limiter.enabled = True
+    assert statuses(app) == [429, 429, 429]
+    limiter.enabled = False
+    reset(app)
+    limiter.enabled = True
+    assert statuses(app) == [200, 200, 429]
+
+
+def test_a_limiter_that_is_switched_off_lets_nothing_through_when_the_tests_are_over(
+    make_app: MakeApp, customers: Customers
+) -> None:
+    limiter, otp_auth = limited(customers)
+    app = make_app(otp_auth)
+    limiter.enabled = False
+    assert statuses(app) == [200, 200, 200]
+    app.testing = False
+    assert statuses(app) == [503, 503, 503]

@@ -8,19 +8,20 @@
   const digits = (text) => text.replace(/[^\p{Nd}]/gu, "").length;
   const isWhole = (count) => (count >= 6 && count <= 10) || count === 20;
 
-  // A code that comes at once, pasted or filled in, is sent at once; never while somebody types: a
-  // long code begins as a short one.
+  // A code that comes at once, pasted or filled in, is sent at once; never while somebody types, or
+  // pastes one group of five after the other: a long code begins as a short one.
   const send = () => {
     if (isWhole(digits(otp.value))) otp.form.requestSubmit();
   };
 
   if (otp) {
-    let before = otp.value.length;
+    let before = digits(otp.value);
     otp.addEventListener("input", () => {
-      const atOnce = otp.value.length - before > 1;
-      if (atOnce) otp.value = otp.value.replace(/[\s\u200e\u200f-]+/g, "");
-      before = otp.value.length;
-      if (atOnce) send();
+      const count = digits(otp.value);
+      const added = count - before;
+      before = count;
+      if (added > 1) otp.value = otp.value.replace(/[\s\u200e\u200f-]+/g, "");
+      if (added >= 6) send();
     });
 
     // WebOTP: the browser reads the code out of an SMS that ends in "@host #code".
