@@ -1,6 +1,7 @@
 """The terminal: messages are printed for development, and never where a log would keep them."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,8 +103,10 @@ def test_each_message_is_refused_there_too(
     otp_auth: OTPAuth,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
-    app = make_app(otp_auth, OTP_AUTH_DELIVERY="inline")
+    storage = f"sqlite:///{tmp_path}/codes.sqlite3"
+    app = make_app(otp_auth, OTP_AUTH_DELIVERY="inline", OTP_AUTH_STORAGE_URI=storage)
     print_codes(app)
     turn(app)
     Api(app.test_client()).generate(ADA)
