@@ -29,8 +29,8 @@ logger: logging.Logger = logging.getLogger("flask_otp_auth")
 #: Takes the mail object, the message, whom it is from and whom it is to.
 Send = Callable[[Any, Email, str, str], None]
 
-#: Seconds that a mail server may take for each of its answers, where the app says nothing of it: one
-#: that hangs would hold a thread for ever, and so other people's codes.
+#: Seconds that a mail server may take for each of its answers, where the app says nothing of it:
+#: one that hangs would hold a thread for ever, and so other people's codes.
 TIMEOUT = 10
 
 #: Where an app keeps what sends its mail, as blinker holds it weakly.
