@@ -5,7 +5,7 @@ time or error tells who has an account.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -54,7 +54,7 @@ class Asker:
     budgets: Budgets
     outbox: Outbox
     emit: Emit
-    gates: Sequence[Gate]
+    gates: Iterable[Gate]
     fixed_codes: FixedCodes
 
     def admit(self, scope: Scope, settings: Settings, caller: Caller) -> None:

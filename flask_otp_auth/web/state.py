@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported 
     from .checks import OwnCheck
     from .delivery import Delivery
     from .flow_cookies import FlowCookies
-    from .page_parts import PageParts
+    from .page_parts import AppPageParts
     from .storages import Storages
 
 EXTENSION = "otp_auth"
@@ -66,7 +66,7 @@ class State:
     confirmations: Confirmations
     delivery: Delivery
     flow_cookies: FlowCookies
-    page_parts: PageParts
+    page_parts: AppPageParts
     fixed_codes: FixedCodes
     breaker: Breaker
     own_purposes: OwnPurposeRegistry
