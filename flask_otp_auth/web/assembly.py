@@ -48,6 +48,7 @@ from ..tokens.sign_ins import SignIns
 from .checks import OwnCheck
 from .delivery import Delivery, Executor
 from .flow_cookies import FlowCookies
+from .limits import AddressNotice
 from .page_parts import AppPageParts
 from .signalling import Signaller
 from .state import State
@@ -134,6 +135,7 @@ def build_state(
         own_purposes=own_purposes,
         notes=notes,
         support=Support(actors, own_purposes, lanes, live_codes, budgets, emit),
+        address_notice=AddressNotice(notes.leave),
         checks=registered.checks,
         rebuild=partial(_rebuild, app, registered),
     )

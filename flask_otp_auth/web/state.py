@@ -46,6 +46,7 @@ class State:
     :ivar moving: whether the windows of limits move.
     :ivar debug: whether the app was in debug when this was made: the command line sets
         ``app.debug`` anew.
+    :ivar address_notice: warns where all callers of the current request's kind count as one.
     :ivar checks: the app's own, by their names; may grow.
     :ivar rebuild: builds the app's parts anew, from the settings as they are then; keywords replace
         what the extension was given (``cache=``, ``limiter=``, ``executor=``). For tests.
@@ -72,6 +73,7 @@ class State:
     own_purposes: OwnPurposeRegistry
     notes: Notes
     support: Support
+    address_notice: Callable[[], None]
     checks: Mapping[str, OwnCheck]
     rebuild: Callable[..., State]
 
