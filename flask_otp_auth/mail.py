@@ -1,7 +1,9 @@
 """Codes and notices by e-mail (the extra ``mail``): Flask-Mail or Flask-Mailman sends them."""
 
 import logging
+import smtplib
 from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from email.charset import QP, Charset
 from email.header import Header
 from email.mime.multipart import MIMEMultipart
@@ -26,6 +28,10 @@ logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 #: Takes the mail object, the message, whom it is from and whom it is to.
 Send = Callable[[Any, Email, str, str], None]
+
+#: Seconds that a mail server may take for each of its answers, where the app says nothing of it:
+#: one that hangs would hold a thread for ever, and so other people's codes.
+TIMEOUT = 10
 
 #: Where an app keeps what sends its mail, as blinker holds it weakly.
 _EXTENSION = "otp_auth_mail"
@@ -191,7 +197,7 @@ def _sender_of(mail: Any) -> Callable[[Email, str, str], None]:
 
 
 def _by_flask_mail(mail: Any, message: Email, sender: str, to: str) -> None:
-    from flask_mail import Message  # here: the app may have the other library
+    from flask_mail import Connection, Mail, Message  # here: the app may have the other library
 
     class Own(Message):
         """A message that we write out: Flask-Mail drops the quotes of the sender's name."""
@@ -199,7 +205,34 @@ def _by_flask_mail(mail: Any, message: Email, sender: str, to: str) -> None:
         def as_bytes(self) -> bytes:
             return _written(message, sender, to)
 
-    mail.send(Own(message.subject, [to], message.text, message.html, sender=sender))
+    class Patient(Connection):
+        """A connection with a time-out, of which Flask-Mail's settings know nothing."""
+
+        def configure_host(self) -> smtplib.SMTP:
+            return _smtp(self.mail)
+
+    made = Own(message.subject, [to], message.text, message.html, sender=sender)
+    if getattr(mail.send, "__func__", None) is not Mail.send:
+        mail.send(made)  # the app has a way of its own
+        return
+    connection = mail.connect()
+    with Patient(connection.mail) if type(connection) is Connection else connection as opened:
+        opened.send(made)
+
+
+def _smtp(settings: Any) -> smtplib.SMTP:
+    """Return a connection to a server, as Flask-Mail's settings have it."""
+    kind = smtplib.SMTP_SSL if settings.use_ssl else smtplib.SMTP
+    server = kind(settings.server, settings.port, timeout=TIMEOUT)
+    server.set_debuglevel(int(settings.debug))
+    with ExitStack() as failing:
+        failing.callback(server.close)
+        if settings.use_tls:
+            server.starttls()
+        if settings.username and settings.password:
+            server.login(settings.username, settings.password)
+        failing.pop_all()
+    return server
 
 
 def _written(message: Email, sender: str, to: str) -> bytes:
@@ -227,12 +260,15 @@ def _domain(sender: str) -> str:
 def _by_flask_mailman(mail: Any, message: Email, sender: str, to: str) -> None:
     from flask_mailman import EmailMultiAlternatives  # here: the app may have the other library
 
+    connection = mail.get_connection()
+    if getattr(connection, "timeout", TIMEOUT) is None:  # MAIL_TIMEOUT is not set
+        connection.timeout = TIMEOUT
     made = EmailMultiAlternatives(
         message.subject,
         message.text,
         sender,
         [to],
-        connection=mail.get_connection(),
+        connection=connection,
         headers=dict(message.headers),
     )
     made.attach_alternative(message.html, "text/html")

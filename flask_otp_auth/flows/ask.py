@@ -5,7 +5,7 @@ time or error tells who has an account.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -42,6 +42,17 @@ class Issued:
         return asdict(self)
 
 
+class NotDue(RateLimited):
+    """No code is due yet, which callers are told with plain answers alone.
+
+    :ivar issued: what the answer would have been; it goes with the code that was sent before.
+    """
+
+    def __init__(self, issued: Issued, *, retry_after: int) -> None:
+        self.issued = issued
+        super().__init__(retry_after=retry_after)
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Asker:
     """Takes the requests for codes of one app.
@@ -54,7 +65,7 @@ class Asker:
     budgets: Budgets
     outbox: Outbox
     emit: Emit
-    gates: Sequence[Gate]
+    gates: Iterable[Gate]
     fixed_codes: FixedCodes
 
     def admit(self, scope: Scope, settings: Settings, caller: Caller) -> None:
@@ -99,7 +110,7 @@ class Asker:
         :param step_up: whether the code is for somebody who is signed in.
         :param link_to: what the link beside the code begins with: a URL that ends in a slash.
         :raises RequestError: the refusal, if there is one.
-        :raises RateLimited: with plain answers, if no code is due yet.
+        :raises NotDue: with plain answers, if no code is due yet.
         :raises Unavailable: if store, limiter or delivery can't take it.
         """
         self.outbox.reserve()
@@ -114,9 +125,10 @@ class Asker:
             self.outbox.submit(job)
         if refusal is not None:
             raise refusal
+        issued = Issued(job.challenge, settings.ttl, settings.resend_interval)
         if job.suppressed and not settings.always_return_success:
-            raise RateLimited(retry_after=self.lanes.seconds_until_turn(scope))
-        return Issued(job.challenge, settings.ttl, settings.resend_interval)
+            raise NotDue(issued, retry_after=self.lanes.seconds_until_turn(scope))
+        return issued
 
     def _job(
         self,

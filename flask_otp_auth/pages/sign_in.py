@@ -7,6 +7,7 @@ from flask import Response, request
 
 from ..core.identifiers import MAX_LENGTH
 from ..errors import InvalidIdentifier, RequestError
+from ..flows.ask import NotDue
 from ..web.context import current_caller
 from ..web.destinations import safe_next
 from ..web.flow_cookies import TTL, new_id
@@ -52,7 +53,12 @@ def ask(visit: Visit, identifier: str, *, sent_again: bool = False) -> Response:
     canonical = visit.actor_type.canonical(identifier)
     issuer, caller = visit.state.issuer, current_caller()
     send = issuer.start if visit.is_door_open else issuer.generate
-    issued = send(visit.name, canonical, caller, link_to=visit.link_prefix())
+    try:
+        issued = send(visit.name, canonical, caller, link_to=visit.link_prefix())
+    except NotDue as not_due:
+        # A code is on its way. Without a place to type it in a double click would lead nowhere, and
+        # a stranger who asks each minute would keep its owner out.
+        issued = not_due.issued
     flow = replace(
         visit.flow,
         id=new_id(),

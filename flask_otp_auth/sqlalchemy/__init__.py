@@ -60,7 +60,8 @@ class SQLAlchemyActorStore:
         ``lower(column)``, for which the table wants an index. ``False`` compares the column alone.
         By default it is compared so, and ``lower(column)`` once that has found nothing and the
         table is known to have e-mail addresses in mixed case: it is looked through for them at
-        most once an hour. But for ``False``, phone numbers with spaces and such are found alike.
+        most once an hour. But for ``False``, addresses with blanks around them or with a domain in
+        letters that are not ASCII are found alike, as are phone numbers with spaces and such.
     :param is_active: tells who may sign in: ``lambda row: not row.disabled``; by default the
         model's ``is_active``. The identifiers of others are still taken.
     :param is_deleted: tells which rows count as deleted: ``lambda row: row.deleted_at is not
@@ -114,7 +115,7 @@ class SQLAlchemyActorStore:
         """
         with self._reading() as read:
             found = self._with_identifier(read, identifier, self._condition(identifier))
-            if not found and self._may_be_spelt_otherwise(identifier):
+            if not found and self._ignore_case is not False:
                 otherwise = self._spellings.condition(read, identifier)
                 if otherwise is not None:
                     found = self._with_identifier(read, identifier, otherwise)
@@ -183,7 +184,8 @@ class SQLAlchemyActorStore:
 
     @cached_property  # at the first use: other models may be still to come
     def _spellings(self) -> Spellings:
-        return Spellings(self._model.__name__, self._columns())
+        columns, ignore_case = self._columns(), bool(self._ignore_case)
+        return Spellings(self._model.__name__, columns, ignore_case=ignore_case)
 
     def _columns(self) -> list[Any]:
         return [getattr(self._model, name) for name in self._identifiers]
@@ -193,9 +195,6 @@ class SQLAlchemyActorStore:
         if self._ignore_case:
             return or_(*lower_conditions(columns, identifier))
         return or_(*(column == identifier for column in columns))
-
-    def _may_be_spelt_otherwise(self, identifier: str) -> bool:
-        return self._ignore_case is None or (self._ignore_case and "@" not in identifier)
 
     def _with_identifier(self, read: Read, identifier: str, condition: Any) -> list[Any]:
         return self._rows(

@@ -16,8 +16,11 @@ from ..core.identifiers import is_phone
 #: Seconds for which a table that has no other spellings is taken to have none.
 RECHECK_INTERVAL = 3600
 
+#: What comes along when a table is filled from a file.
+_BLANKS = " \t\r\n\xa0"
+
 #: What people put between the digits of a phone number.
-_SEPARATORS = " -./()"
+_SEPARATORS = "-./()" + _BLANKS
 
 #: Last digits of a phone number that are looked for: few numbers share them, and no country's way
 #: to dial a number at home changes them.
@@ -40,9 +43,9 @@ logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 
 _WARNINGS = {
-    "emails": "the table of %s has e-mail addresses in mixed case, so each unknown address is "
-    "looked for twice; bring them into canonical form (flask_otp_auth.canonicaliser), or pass "
-    "ignore_case=True and make an index of lower(column)",
+    "emails": "the table of %s has e-mail addresses in mixed case or with blanks, so each unknown "
+    "address is looked for twice; bring them into canonical form (flask_otp_auth.canonicaliser), "
+    "or where it is the case alone pass ignore_case=True and make an index of lower(column)",
     "phones": "the table of %s has phone numbers that are not canonical, so each unknown number is "
     "looked for twice, and one that lacks its country code is not found; bring them into canonical "
     "form (flask_otp_auth.canonicaliser)",
@@ -58,10 +61,12 @@ class Spellings:
 
     :param name: what a warning calls the table.
     :param columns: those that identifiers may be in.
+    :param ignore_case: whether addresses in mixed case are found without it.
     """
 
-    def __init__(self, name: str, columns: list[Any]) -> None:
+    def __init__(self, name: str, columns: list[Any], *, ignore_case: bool) -> None:
         self._name = name
+        self._is_other_email = _has_blanks if ignore_case else _is_odd_email
         self._columns = [each for each in columns if is_text(each)]
         self._found: dict[str, bool] = {}
         self._recheck_at: dict[str, float] = {}
@@ -74,8 +79,7 @@ class Spellings:
         if not self._columns:
             return None
         if "@" in identifier:
-            is_there = self._look(read, "emails", _in_mixed_case)
-            return or_(*lower_conditions(self._columns, identifier)) if is_there else None
+            return self._email_condition(read, identifier)
         return self._phone_condition(read, identifier) if is_phone(identifier) else None
 
     def _phone_condition(self, read: Read, identifier: str) -> ColumnElement[bool] | None:
@@ -85,6 +89,13 @@ class Spellings:
         # These look like any other number, so they are always looked for, which an index can do.
         former = _former(identifier)
         return or_(*(column == former for column in self._columns)) if former else None
+
+    def _email_condition(self, read: Read, identifier: str) -> ColumnElement[bool] | None:
+        others = _with_domain_as_typed(identifier)
+        if self._look(read, "emails", self._is_other_email):
+            return or_(*(_plain(each).in_([identifier, *others]) for each in self._columns))
+        # No look at the table: it is found as quickly as a canonical one.
+        return or_(*(each.in_(others) for each in self._columns)) if others else None
 
     def _look(self, read: Read, kind: str, is_other: Callable[[Any], ColumnElement[bool]]) -> bool:
         """Tell whether there are other spellings of a kind."""
@@ -140,9 +151,31 @@ def lower_conditions(columns: list[Any], identifier: str) -> list[ColumnElement[
     ]
 
 
-def _in_mixed_case(column: Any) -> ColumnElement[bool]:
-    has_capitals: ColumnElement[bool] = func.lower(column) != column
-    return has_capitals
+def _with_domain_as_typed(identifier: str) -> list[str]:
+    """Return an address in letters that are not ASCII, if its domain stands for such letters."""
+    local, _, domain = identifier.rpartition("@")
+    if "xn--" not in domain:
+        return []
+    import idna  # here, as it takes a while; email-validator has it
+
+    try:
+        return [f"{local}@{idna.decode(domain)}"]
+    except idna.IDNAError:  # in a form of the app's own
+        return []
+
+
+def _plain(column: Any) -> Any:
+    return _without(_BLANKS, func.lower(column))
+
+
+def _is_odd_email(column: Any) -> ColumnElement[bool]:
+    is_odd: ColumnElement[bool] = _plain(column) != column
+    return is_odd
+
+
+def _has_blanks(column: Any) -> ColumnElement[bool]:
+    has_blanks: ColumnElement[bool] = _plain(column) != func.lower(column)
+    return has_blanks
 
 
 def _is_odd_phone(column: Any) -> ColumnElement[bool]:
@@ -153,5 +186,9 @@ def _is_odd_phone(column: Any) -> ColumnElement[bool]:
 
 
 def _digits(column: Any) -> Any:
+    return _without(_SEPARATORS, column)
+
+
+def _without(characters: str, column: Any) -> Any:
     text: Any = _Searchable(column)
-    return reduce(lambda text, character: func.replace(text, character, ""), _SEPARATORS, text)
+    return reduce(lambda text, character: func.replace(text, character, ""), characters, text)

@@ -25,7 +25,6 @@ from . import sessions
 from .bearer import bearer_token
 from .bodies import CodeBody, IdentifierBody, read_body
 from .context import current_caller
-from .limits import AddressNotice
 from .responses import (
     NO_STORE,
     PUBLIC,
@@ -289,9 +288,7 @@ def build_blueprint() -> Blueprint:
         blueprint.add_url_rule(route.rule, route.endpoint, route.answer, methods=[route.method])
     blueprint.register_error_handler(RequestError, render_error)
     blueprint.register_error_handler(RateLimitExceeded, render_limit_of_app)
-    blueprint.before_request(
-        AddressNotice(lambda kind, text: current_state().notes.leave(kind, text))
-    )
+    blueprint.before_request(lambda: current_state().address_notice())
     blueprint.after_request(forbid_storing)
     blueprint.record(cover_prefix)
     # APIFlask can't make its document beside a blueprint that has no such attribute.

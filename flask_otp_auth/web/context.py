@@ -11,7 +11,8 @@ from functools import cached_property
 from flask import current_app, has_request_context, request
 
 from ..core.context import NO_CALLER, Caller, Context
-from .limits import address_buckets
+from .limits import address_buckets, bare_address
+from .state import current_state
 
 #: What a User-Agent contains, and the browser in words. The first that fits is right: most
 #: browsers name the ones that they resemble, too. They are compiled when they are first needed.
@@ -58,12 +59,13 @@ class RequestCaller:
     @property
     def buckets(self) -> tuple[str, ...]:
         """What its address counts as, the narrowest first."""
+        current_state().address_notice()
         return address_buckets(request.remote_addr)
 
     @property
     def address(self) -> str | None:
-        """The address as it is."""
-        return request.remote_addr
+        """The address, without a port."""
+        return bare_address(request.remote_addr)
 
     @property
     def endpoint(self) -> str | None:
@@ -102,7 +104,7 @@ def context_of_request() -> Context:
         requested_at=datetime.now(UTC),
         browser=_first_match(_BROWSERS, user_agent),
         platform=_first_match(_PLATFORMS, user_agent),
-        address=request.remote_addr,
+        address=bare_address(request.remote_addr),
     )
 
 

@@ -33,7 +33,8 @@ _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 _FORWARDING = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 
 # Some proxies put the port into X-Forwarded-For: 203.0.113.7:50000, [2001:db8::7]:443.
-_WITH_PORT = re.compile(r"\[(?P<ipv6>[^]]*)](:\d+)?|(?P<ipv4>[^:]*):\d+")
+_BRACKETED = re.compile(r"\[([^]]*)](:\d+)?")
+_WITH_PORT = re.compile(r"(.+):\d+")
 
 
 @lru_cache(maxsize=1024)
@@ -55,13 +56,23 @@ def address_buckets(address: str | None) -> tuple[str, ...]:
     return tuple(str(ipaddress.IPv6Network((number, bits), strict=False)) for bits in (64, 48))
 
 
-def _parsed(address: str | None) -> Address | None:
-    found = _WITH_PORT.fullmatch(address or "")
-    bare = (found["ipv6"] or found["ipv4"]) if found else address
+def bare_address(address: str | None) -> str | None:
+    """Return an address without its port; what is no address, as it is."""
+    spelt = address or ""
+    forms = (_BRACKETED.fullmatch(spelt), _WITH_PORT.fullmatch(spelt))
+    texts = (spelt, *(form[1] for form in forms if form))
+    return next((text for text in texts if _read(text) is not None), address)
+
+
+def _read(text: str | None) -> Address | None:
     try:
-        parsed = ipaddress.ip_address(bare or "")
+        return ipaddress.ip_address(text or "")
     except ValueError:
         return None
+
+
+def _parsed(address: str | None) -> Address | None:
+    parsed = _read(bare_address(address))
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed in _TRANSLATED:
             return ipaddress.IPv4Address(int(parsed) & 0xFFFF_FFFF)
@@ -72,7 +83,7 @@ def _parsed(address: str | None) -> Address | None:
 class AddressNotice:
     """Warns, once each, where callers can't be told apart by their addresses, and leaves a note.
 
-    It runs before each request of the blueprint.
+    It runs before each request of the blueprint, and where a view of the app's own is counted.
     """
 
     def __init__(self, leave_note: LeaveNote = lambda *_: None) -> None:
@@ -107,12 +118,11 @@ def _is_forwarded_untrusted() -> bool:
     # Anybody on the internet can send these headers; a proxy of the app's own is nearby.
     if not any(name in environ for name in _FORWARDING) or _is_global(request.remote_addr):
         return False
-    if "werkzeug.proxy_fix.orig" not in environ:
-        return True
-    # With an x_for that doesn't fit, the proxy's own address stays, or that of another proxy is
-    # taken and the visitor's stands before it.
+    # Whoever trusts the proxy, ProxyFix or the server, takes the address that it names. With an
+    # x_for that doesn't fit, the proxy's own stays, or that of another proxy is taken and the
+    # visitor's stands before it.
     named = [each.strip() for each in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-    return request.remote_addr not in named or any(map(_is_global, named))
+    return (request.remote_addr or None) not in named or any(map(_is_global, named))
 
 
 def _is_global(address: str | None) -> bool:

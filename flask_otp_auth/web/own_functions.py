@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ..core.store_checks import described
 
 if TYPE_CHECKING:
     from ..core.gates import Asked
+    from ..tokens.drafts import ClaimsLoader
 
 
 def finished(app: Flask, result: Any) -> Any:
@@ -58,6 +59,16 @@ def check_function(function: object, place: str) -> None:
     """
     if not callable(function):
         raise TypeError(f"{place} takes a function, not {function!r}")
+
+
+def own_claims(
+    app: Flask, loaders: Iterable[ClaimsLoader], actor_type: str, actor: Any
+) -> Mapping[str, Any]:
+    """Return the claims that the app's newest loader has for an actor."""
+    claims: Mapping[str, Any] = {}
+    for loader in [*loaders][-1:]:
+        claims = finished(app, loader(actor_type, actor))
+    return claims
 
 
 class OwnGate:

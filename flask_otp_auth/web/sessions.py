@@ -34,8 +34,8 @@ def begin(token: str, *, keep: Collection[str] = (), is_fresh: bool = False) -> 
     """Begin a new session with an authentication token, and return its claims.
 
     If the browser has a session of another sign-in, that sign-in ends. Nothing else of the
-    earlier session stays but what ``OTP_AUTH_SESSION_KEEP`` names: that prevents session fixation
-    (OWASP ASVS 5.0, 7.2.4).
+    earlier session stays but what ``OTP_AUTH_SESSION_KEEP`` names, unless it was somebody else's:
+    that prevents session fixation (OWASP ASVS 5.0, 7.2.4).
 
     :param keep: more keys to carry over, which were just written.
     :param is_fresh: whether the token's sign-in has begun in this request; then it is not counted.
@@ -48,7 +48,7 @@ def begin(token: str, *, keep: Collection[str] = (), is_fresh: bool = False) -> 
     former = session.get(KEY)
     if not isinstance(former, dict) or former.get("sid") != claims["sid"]:
         state.credentials.end_session(former)
-    names = (*state.settings.session_keep, *keep)
+    names = keep if _is_another_s(former, claims) else (*state.settings.session_keep, *keep)
     kept = {name: session[name] for name in names if name in session}
     permanent = session.permanent
     session.clear()
@@ -62,6 +62,13 @@ def begin(token: str, *, keep: Collection[str] = (), is_fresh: bool = False) -> 
         regenerate(session)
     setattr(request, _BEGUN, claims["sid"])
     return claims
+
+
+def _is_another_s(former: object, claims: dict[str, Any]) -> bool:
+    """Tell whether a session was somebody else's, whether that sign-in has ended or not."""
+    if not isinstance(former, dict):
+        return False
+    return any(former.get(name) != claims[name] for name in ("aud", "sub"))
 
 
 def has_begun_for(actor_type: str, actor_id: str) -> bool:

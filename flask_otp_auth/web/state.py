@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported 
     from .checks import OwnCheck
     from .delivery import Delivery
     from .flow_cookies import FlowCookies
-    from .page_parts import PageParts
+    from .page_parts import AppPageParts
     from .storages import Storages
 
 EXTENSION = "otp_auth"
@@ -46,6 +46,7 @@ class State:
     :ivar moving: whether the windows of limits move.
     :ivar debug: whether the app was in debug when this was made: the command line sets
         ``app.debug`` anew.
+    :ivar address_notice: warns where all callers of the current request's kind count as one.
     :ivar checks: the app's own, by their names; may grow.
     :ivar rebuild: builds the app's parts anew, from the settings as they are then; keywords replace
         what the extension was given (``cache=``, ``limiter=``, ``executor=``). For tests.
@@ -66,12 +67,13 @@ class State:
     confirmations: Confirmations
     delivery: Delivery
     flow_cookies: FlowCookies
-    page_parts: PageParts
+    page_parts: AppPageParts
     fixed_codes: FixedCodes
     breaker: Breaker
     own_purposes: OwnPurposeRegistry
     notes: Notes
     support: Support
+    address_notice: Callable[[], None]
     checks: Mapping[str, OwnCheck]
     rebuild: Callable[..., State]
 

@@ -766,9 +766,38 @@ class TestIgnoringCase:
         assert store.find_by_identifier(PHONE).id == 2
         assert store.find_by_identifier("eve@example.com") is None
 
-    def test_that_can_be_switched_off(self, make: Make, add: Add) -> None:
-        add(Member(email="Ada@Example.com"))
-        assert make(ignore_case=False).find_by_identifier(ADA) is None
+    @pytest.mark.parametrize("options", [{}, {"ignore_case": True}])
+    @pytest.mark.parametrize("blanks", ["{} ", " {}", "{}\r\n", "\t{}", "{}\xa0"], ids=repr)
+    def test_nor_do_blanks_around_them_matter(
+        self, make: Make, add: Add, options: dict[str, Any], blanks: str
+    ) -> None:
+        """As they come along when a table is filled from a file."""
+        add(Member(id=1, email=blanks.format("Ada@Example.com")))
+        add(Member(id=2, email=BOB, phone=blanks.format(PHONE)))
+        store = make(**options)
+        assert store.find_by_identifier(ADA).id == 1
+        assert store.find_by_identifier(BOB).id == store.find_by_identifier(PHONE).id == 2
+        assert store.find_by_identifier("eve@example.com") is None
+
+    @pytest.mark.parametrize("options", [{}, {"ignore_case": True}])
+    @pytest.mark.parametrize("typed", ["ada@münchen.example", "Ada@münchen.Example "])
+    def test_a_domain_may_stand_in_letters_that_are_not_ascii(
+        self, make: Make, add: Add, options: dict[str, Any], typed: str
+    ) -> None:
+        add(Member(id=1, email=typed))
+        add(Member(id=2, email="bob@xn--mnchen-3ya.example"))
+        store = make(**options)
+        assert store.find_by_identifier("ada@xn--mnchen-3ya.example").id == 1
+        assert store.find_by_identifier("bob@xn--mnchen-3ya.example").id == 2
+        assert store.find_by_identifier("eve@xn--mnchen-3ya.example") is None
+        assert store.find_by_identifier("eve@xn--garbage-.example") is None
+
+    @pytest.mark.parametrize("typed", ["Ada@Example.com", f"{ADA} ", "ada@münchen.example"])
+    def test_that_can_be_switched_off(self, make: Make, add: Add, typed: str) -> None:
+        add(Member(email=typed))
+        store = make(ignore_case=False)
+        assert store.find_by_identifier(ADA) is None
+        assert store.find_by_identifier("ada@xn--mnchen-3ya.example") is None
 
     @pytest.mark.parametrize("options", [{}, {"ignore_case": True}])
     def test_two_of_them_are_an_error(self, make: Make, add: Add, options: dict[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """Mail: codes and notices over a real SMTP server, read back from what arrived."""
 
 import gc
+import smtplib
+import socket
 import threading
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -10,7 +12,7 @@ from weakref import ref
 import flask_mail
 import flask_mailman
 import pytest
-from fakes import ADA, BOB, SECRET, Api, Customers, MakeApp, sign_in
+from fakes import ADA, BOB, SECRET, Api, Customers, MakeApp, SignalRecorder, sign_in
 from flask import Flask, current_app
 from mailbox_server import Mailbox
 from stores import PATIENCE, free_port, until
@@ -303,6 +305,70 @@ def test_a_server_that_is_away_is_a_failed_delivery(
     app = make_mailing(MAIL_PORT=free_port())
     assert Api(app.test_client()).generate(ADA).status_code == 200
     assert "send_code raised ConnectionRefusedError on signal otp-generated" in caplog.text
+
+
+@pytest.mark.parametrize("encrypted", [{}, {"MAIL_USE_SSL": True}], ids=["plain", "TLS"])
+def test_so_is_a_server_that_takes_the_call_and_says_nothing(
+    make_mailing: MakeApp,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    encrypted: dict[str, bool],
+) -> None:
+    """Or it would hold a thread for ever, and after eight codes nobody would get one."""
+    monkeypatch.setattr("flask_otp_auth.mail.TIMEOUT", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        app = make_mailing(MAIL_PORT=silent.getsockname()[1], **encrypted)
+        assert Api(app.test_client()).generate(ADA).status_code == 200
+    assert "_Mailer.send_code raised" in caplog.text
+
+
+def test_a_time_out_of_the_app_s_own_counts(
+    mailbox: Mailbox, customers: Customers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = configured(mailbox, MAIL_TIMEOUT=7)
+    initialised(app, customers)
+    mail = flask_mailman.Mail(app)
+    connection = mail.get_connection()
+    monkeypatch.setattr(mail, "get_connection", lambda: connection)
+    mail_codes(app, mail)
+    Api(app.test_client()).generate(ADA)
+    assert mailbox.next()["To"] == ADA
+    assert connection.timeout == 7
+
+
+def test_a_connection_of_the_app_s_own_is_used(mailbox: Mailbox, customers: Customers) -> None:
+    """Such as one with a certificate, or one that is kept open."""
+    used: list[flask_mail.Connection] = []
+
+    class Own(flask_mail.Connection):
+        def configure_host(self) -> Any:
+            used.append(self)
+            return super().configure_host()
+
+    class Mail(flask_mail.Mail):
+        def connect(self) -> flask_mail.Connection:
+            return Own(current_app.extensions["mail"])
+
+    app = configured(mailbox)
+    initialised(app, customers)
+    mail_codes(app, Mail(app))
+    Api(app.test_client()).generate(ADA)
+    assert mailbox.next()["To"] == ADA
+    assert len(used) == 1
+
+
+def test_settings_of_the_mail_library_are_heeded(customers: Customers) -> None:
+    """TLS is begun, then somebody logs in; a server that can't do that gets no code."""
+    with Mailbox() as mailbox:
+        for config in ({"MAIL_USE_TLS": True}, {"MAIL_USERNAME": "ada", "MAIL_PASSWORD": "secret"}):
+            app = configured(mailbox, **config)
+            initialised(app, customers)
+            mail_codes(app, flask_mail.Mail(app))
+            recorder = SignalRecorder(app)
+            Api(app.test_client()).generate(ADA)
+            (failed,) = recorder.of("delivery_failed")
+            assert isinstance(failed["error"], smtplib.SMTPNotSupportedError)
+        assert mailbox.is_empty()
 
 
 def test_handlers_live_as_long_as_the_app(mailbox: Mailbox) -> None:

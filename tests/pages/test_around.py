@@ -42,9 +42,14 @@ class TestHeaders:
         assert statuses == [200, 400, 413, 200, 400, 303, 303, 303, 200, 200, 404]
         assert all(map(has_headers, answers))
 
-    def test_are_on_a_page_that_fails(self, app: Flask, browser: Browser) -> None:
-        otp_auth = app.extensions["otp_auth"]
-        otp_auth.page_parts.contexts.append(lambda: 1 // 0)
+    def test_are_on_a_page_that_fails(
+        self, make_shop: MakeApp, customers: JoinableCustomers
+    ) -> None:
+        otp_auth = OTPAuth()
+        otp_auth.add_actor_type("customer", customers)
+        otp_auth.page_context(lambda: {"failing": 1 // 0})
+        app = make_shop(otp_auth)
+        browser = Browser(app)
         app.testing = app.config["PROPAGATE_EXCEPTIONS"] = False
         browser.get("sign-in")
         assert browser.status == 500

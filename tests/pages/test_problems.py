@@ -279,9 +279,25 @@ class TestTheApp:
         browser.submit(identifier=BOB)
         assert browser.status == 400
         assert "There is no account for this." in browser.text
-        browser.ask(ADA)
+
+    def test_that_wants_them_keeps_nobody_from_typing_the_code(
+        self, clock: Traveller, make_shop: MakeApp, make_members: Any
+    ) -> None:
+        """Not a double click, nor a stranger who asks in the owner's name each minute."""
+        app = make_shop(make_members(), OTP_AUTH_ALWAYS_RETURN_SUCCESS=False)
+        with Outbox(app) as outbox:
+            assert Api(app.test_client()).generate(ADA).status_code == 200
+        browser = Browser(app)
+        for _ in range(2):
+            browser.get("sign-in")
+            browser.submit(identifier=ADA)
+            assert browser.location == "/auth/customer/code"
+            browser.follow()
         browser.submit(1)
-        assert browser.status == 429
+        browser.follow()
+        assert "A code was sent again." in browser.text
+        browser.submit(otp=outbox.last.otp)
+        assert (browser.status, browser.location) == (303, "/")
 
     def test_gives_other_errors_another_shape_not_ours(self, app: Flask, browser: Browser) -> None:
         app.register_error_handler(400, lambda error: ("APP", 400))

@@ -195,3 +195,16 @@ def test_a_limiter_that_the_test_configuration_switches_off_switches_all_limits_
     otp_auth.add_actor_type("customer", customers)
     app = make_app(otp_auth, OTP_AUTH_IP_VERIFY_LIMITS="1/hour")
     assert not any(limited(api_from(app).verify("123456")) for _ in range(3))
+
+
+def test_a_proxy_that_is_not_trusted_is_told_by_views_of_the_app_s_own_as_well(
+    make_app: MakeApp, otp_auth: OTPAuth, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An app may have no other ones. Each app says so, once."""
+    for _ in range(2):
+        app = make_app(otp_auth)
+        app.add_url_rule("/ask", "ask", lambda: otp_auth.start("customer", ADA).json())
+        for _ in range(2):
+            headers = {"X-Forwarded-For": "198.51.100.7"}
+            assert app.test_client().get("/ask", headers=headers).status_code == 200
+    assert len([text for text in caplog.messages if "ProxyFix" in text]) == 2

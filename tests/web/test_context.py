@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from fakes import MakeApp
 from flask import Flask
 
 from flask_otp_auth.core.context import NO_CALLER, Context
@@ -101,8 +102,17 @@ def test_the_time_is_aware_and_in_utc(app: Flask) -> None:
     assert requested_at.tzinfo is UTC
 
 
-def test_the_address_is_the_requests(app: Flask) -> None:
-    assert context(app, address="2001:db8::7").address == "2001:db8::7"
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [
+        ("2001:db8::7", "2001:db8::7"),
+        ("[2001:db8::7]:443", "2001:db8::7"),
+        ("192.0.2.7:50000", "192.0.2.7"),
+        ("unix:", "unix:"),
+    ],
+)
+def test_the_address_is_the_requests_without_a_port(app: Flask, told: str, address: str) -> None:
+    assert context(app, address=told).address == address
 
 
 def test_it_can_be_pickled(app: Flask) -> None:
@@ -117,9 +127,10 @@ class TestCallers:
             assert current_caller() is NO_CALLER
         assert (NO_CALLER.buckets, NO_CALLER.context) == ((), None)
 
-    def test_in_a_request_it_is_the_client(self, app: Flask) -> None:
+    def test_in_a_request_it_is_the_client(self, make_app: MakeApp) -> None:
+        app = make_app()
         app.add_url_rule("/basket", "basket", lambda: "")
-        environ = {"REMOTE_ADDR": "2001:db8:7:1::5"}
+        environ = {"REMOTE_ADDR": "[2001:db8:7:1::5]:443"}
         with app.test_request_context("/basket", environ_base=environ):
             caller = current_caller()
             assert caller.address == "2001:db8:7:1::5"

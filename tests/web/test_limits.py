@@ -25,6 +25,7 @@ from flask_otp_auth.errors import ConfigError, Unavailable
 from flask_otp_auth.web.limits import (
     AddressNotice,
     address_buckets,
+    bare_address,
     exempt,
     strategy_for,
     strategy_of,
@@ -61,10 +62,16 @@ class TestBuckets:
             ("[2001:db8::7]:443", "2001:db8::7"),
             ("[2001:db8::7]", "2001:db8::7"),
             ("[::ffff:203.0.113.7]:443", "203.0.113.7"),
+            ("::ffff:203.0.113.7:50000", "203.0.113.7"),
+            ("2001:db8::7:50000", "2001:db8::7"),
+            ("2001:db8:0:0:0:0:0:7:443", "2001:db8::7"),
+            ("[fe80::1%eth0]:443", "fe80::1%eth0"),
         ],
     )
     def test_a_port_does_not_count(self, written: str, address: str) -> None:
-        assert address_buckets(written) == address_buckets(address)
+        assert address_buckets(written) == address_buckets(address) != ("unknown",)
+        assert address_buckets(bare_address(written)) == address_buckets(address)
+        assert bare_address(written) in (address, f"::ffff:{address}", "2001:db8:0:0:0:0:0:7")
 
     @pytest.mark.parametrize(
         "address",
@@ -171,6 +178,13 @@ class TestNotice:
         """Trusting none, too many or too few, or reading what the proxy doesn't write."""
         (message,) = call("127.0.0.1", headers, headers, trusted=trusted)
         assert "trust as many as you run" in message
+
+    @pytest.mark.parametrize("headers", ["10.0.0.7", "10.0.0.9, 10.0.0.7"])
+    def test_one_that_the_server_trusts_is_not(
+        self, call: Callable[..., list[str]], headers: str
+    ) -> None:
+        """Such as uvicorn or waitress, in the network of a company."""
+        assert call("10.0.0.7", {"X-Forwarded-For": headers}) == []
 
     def test_a_visitor_at_home_is_not(self, call: Callable[..., list[str]]) -> None:
         assert call("127.0.0.1", {}) == []

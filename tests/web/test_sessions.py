@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from cachelib import SimpleCache
 from fakes import (
+    ADA,
     BOB,
     SECRET,
     START,
@@ -149,6 +150,35 @@ class TestFixation:
         kept = client.get("/session").get_json()
         assert kept.pop("otp_auth")
         assert kept == {"basket": ["book"]}
+
+    @pytest.mark.parametrize(
+        ("actor_type", "email", "stays"),
+        [("customer", ADA, True), ("customer", BOB, False), ("user", ADA, False)],
+    )
+    @pytest.mark.parametrize("has_ended", [False, True])
+    def test_which_is_not_handed_on_to_somebody_else(
+        self,
+        make_app: MakeApp,
+        otp_auth: OTPAuth,
+        customers: Customers,
+        actor_type: str,
+        email: str,
+        stays: bool,
+        has_ended: bool,
+    ) -> None:
+        """Two people share a browser, and the first one has forgotten to sign out."""
+        customers.add(BOB)
+        app = with_pages(make_app(otp_auth, OTP_AUTH_SESSION_KEEP=["basket"]))
+        client, tokens = app.test_client(), []
+        with app.app_context():
+            for name, who in (("customer", ADA), (actor_type, email)):
+                tokens.append(otp_auth.sign_in(name, customers.find_by_identifier(who)))
+        client.get("/plant")
+        begin_session(client, tokens[0])
+        if has_ended:
+            assert Api(app.test_client()).revoke(tokens[0]).status_code == 200
+        begin_session(client, tokens[1])
+        assert ("basket" in client.get("/session").get_json()) is stays
 
     def test_a_session_on_the_server_gets_a_new_id(self, app: Flask, token: str) -> None:
         app.session_interface = CacheLibSessionInterface(app, client=SimpleCache())
