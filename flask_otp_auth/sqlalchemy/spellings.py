@@ -43,9 +43,11 @@ logger: logging.Logger = logging.getLogger("flask_otp_auth")
 
 
 _WARNINGS = {
-    "emails": "the table of %s has e-mail addresses in mixed case or with blanks, so each unknown "
-    "address is looked for twice; bring them into canonical form (flask_otp_auth.canonicaliser), "
-    "or where it is the case alone pass ignore_case=True and make an index of lower(column)",
+    "emails": "the table of %s has e-mail addresses in mixed case, so each unknown address is "
+    "looked for twice; bring them into canonical form (flask_otp_auth.canonicaliser), or pass "
+    "ignore_case=True and make an index of lower(column)",
+    "blanks": "the table of %s has e-mail addresses with blanks around them, so the whole table is "
+    "read for each unknown address; bring them into canonical form (flask_otp_auth.canonicaliser)",
     "phones": "the table of %s has phone numbers that are not canonical, so each unknown number is "
     "looked for twice, and one that lacks its country code is not found; bring them into canonical "
     "form (flask_otp_auth.canonicaliser)",
@@ -61,12 +63,12 @@ class Spellings:
 
     :param name: what a warning calls the table.
     :param columns: those that identifiers may be in.
-    :param ignore_case: whether addresses in mixed case are found without it.
+    :param ignore_case: whether addresses in mixed case were found already.
     """
 
     def __init__(self, name: str, columns: list[Any], *, ignore_case: bool) -> None:
         self._name = name
-        self._is_other_email = _has_blanks if ignore_case else _is_odd_email
+        self._ignore_case = ignore_case
         self._columns = [each for each in columns if is_text(each)]
         self._found: dict[str, bool] = {}
         self._recheck_at: dict[str, float] = {}
@@ -92,8 +94,12 @@ class Spellings:
 
     def _email_condition(self, read: Read, identifier: str) -> ColumnElement[bool] | None:
         others = _with_domain_as_typed(identifier)
-        if self._look(read, "emails", self._is_other_email):
+        if self._look(read, "blanks", _has_blanks):
             return or_(*(_plain(each).in_([identifier, *others]) for each in self._columns))
+        if self._ignore_case and others:
+            return or_(*lower_conditions(self._columns, *others))
+        if not self._ignore_case and self._look(read, "emails", _in_mixed_case):
+            return or_(*lower_conditions(self._columns, identifier, *others))
         # No look at the table: it is found as quickly as a canonical one.
         return or_(*(each.in_(others) for each in self._columns)) if others else None
 
@@ -143,11 +149,11 @@ def is_text(column: Any) -> bool:
     return isinstance(getattr(column, "type", None), String)
 
 
-def lower_conditions(columns: list[Any], identifier: str) -> list[ColumnElement[bool]]:
-    """Return what finds an identifier in each column, whatever the case of its letters."""
+def lower_conditions(columns: list[Any], *identifiers: str) -> list[ColumnElement[bool]]:
+    """Return what finds identifiers in each column, whatever the case of their letters."""
+    lower = [identifier.lower() for identifier in identifiers]
     return [
-        func.lower(each) == identifier.lower() if is_text(each) else each == identifier
-        for each in columns
+        func.lower(each).in_(lower) if is_text(each) else each.in_(identifiers) for each in columns
     ]
 
 
@@ -168,9 +174,9 @@ def _plain(column: Any) -> Any:
     return _without(_BLANKS, func.lower(column))
 
 
-def _is_odd_email(column: Any) -> ColumnElement[bool]:
-    is_odd: ColumnElement[bool] = _plain(column) != column
-    return is_odd
+def _in_mixed_case(column: Any) -> ColumnElement[bool]:
+    has_capitals: ColumnElement[bool] = func.lower(column) != column
+    return has_capitals
 
 
 def _has_blanks(column: Any) -> ColumnElement[bool]:

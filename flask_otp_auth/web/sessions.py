@@ -48,7 +48,7 @@ def begin(token: str, *, keep: Collection[str] = (), is_fresh: bool = False) -> 
     former = session.get(KEY)
     if not isinstance(former, dict) or former.get("sid") != claims["sid"]:
         state.credentials.end_session(former)
-    names = keep if _is_another_s(former, claims) else (*state.settings.session_keep, *keep)
+    names = keep if _was_of_another(former, claims) else (*state.settings.session_keep, *keep)
     kept = {name: session[name] for name in names if name in session}
     permanent = session.permanent
     session.clear()
@@ -64,7 +64,7 @@ def begin(token: str, *, keep: Collection[str] = (), is_fresh: bool = False) -> 
     return claims
 
 
-def _is_another_s(former: object, claims: dict[str, Any]) -> bool:
+def _was_of_another(former: object, claims: dict[str, Any]) -> bool:
     """Tell whether a session was somebody else's, whether that sign-in has ended or not."""
     if not isinstance(former, dict):
         return False

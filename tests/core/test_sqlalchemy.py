@@ -780,7 +780,9 @@ class TestIgnoringCase:
         assert store.find_by_identifier("eve@example.com") is None
 
     @pytest.mark.parametrize("options", [{}, {"ignore_case": True}])
-    @pytest.mark.parametrize("typed", ["ada@münchen.example", "Ada@münchen.Example "])
+    @pytest.mark.parametrize(
+        "typed", ["ada@münchen.example", "Ada@münchen.Example", "Ada@münchen.Example "]
+    )
     def test_a_domain_may_stand_in_letters_that_are_not_ascii(
         self, make: Make, add: Add, options: dict[str, Any], typed: str
     ) -> None:
@@ -847,15 +849,15 @@ class TestIgnoringCase:
                 Member(id=3, email="1@例子.中国", phone="+12125550123")
             )  # no phone, and a canonical one
             assert find(BOB) == (1, 1)
-            for unknown in (ADA, PHONE):
-                assert find(unknown) == (None, 2)
+            for unknown, looks in ((ADA, 2), (PHONE, 1)):  # for blanks, and for mixed case
+                assert find(unknown) == (None, 1 + looks)
                 assert find(unknown) == (None, 1)
             add(Member(id=2, email="Ada@Example.com"))
             clock.shift(RECHECK_INTERVAL - 1)
             assert find() == (None, 1)
             assert not caplog.records
             clock.shift(1)
-            assert find() == (2, 3)
+            assert find() == (2, 4)
             assert find() == (2, 2)
             assert find(BOB) == (1, 1)
         (record,) = caplog.records
