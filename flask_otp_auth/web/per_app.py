@@ -30,7 +30,7 @@ class OwnFunctions(Generic[T]):
 
     def __init__(self) -> None:
         self.live: Sequence[Entry[T]] = ()
-        self.apps = 0
+        self.apps: int = 0
 
     def add(self, value: T, by: object) -> None:
         """Register something.
