@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -13,7 +14,7 @@ from .errors import ConfigError
 from .web.flow_calls import FlowCalls
 from .web.own_functions import OwnGate, check_function, own_claims
 from .web.page_parts import PageContext, PageParts
-from .web.per_app import OwnFunctions, fixed
+from .web.per_app import OwnFunctions, fixed, origin_of
 from .web.purposes import Purpose
 from .web.state import EXTENSION, app_itself, state_of
 
@@ -120,13 +121,13 @@ class OTPAuth(FlowCalls):
 
         It returns, or raises :class:`Refused`. It is called for known and unknown identifiers
         alike, and only within a request; see :class:`flask_otp_auth.core.gates.Asked`. What an
-        app factory registers anew takes the place of the former for the next app.
+        app factory registers anew, before ``init_app``, takes the place of the former.
 
         :raises TypeError: if it is no function.
         """
-        gate = OwnGate(function)
-        if not any(each.value.calls(function) for each in self._gates.live):
-            self._gates.add(gate, function)  # a captcha's answer is checked only once
+        # The same function is one gate: a captcha's answer can be checked only once.
+        is_same = methodcaller("calls", function)
+        self._gates.add(OwnGate(function), origin_of(function), is_same)
         return function
 
     def sign_up_form(self, actor_type: str) -> Callable[[F], F]:
@@ -147,7 +148,7 @@ class OTPAuth(FlowCalls):
     def page_context(self, function: PageContext) -> PageContext:
         """Let ``function()`` return variables of the app's own for the pages' templates."""
         check_function(function, "page_context")
-        self._page_parts.contexts.add(function, function)
+        self._page_parts.contexts.add(function, origin_of(function))
         return function
 
     def purpose(

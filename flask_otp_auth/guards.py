@@ -210,8 +210,7 @@ def _guard(
             try:
                 admit()
             except RequestError as error:
-                _fix_answer(error)
-                raise
+                raise _answered(error).with_traceback(error.__traceback__) from error.__cause__
             return current_app.ensure_sync(view)(*args, **kwargs)
 
         setattr(guarded, GUARD, kind)
@@ -220,23 +219,30 @@ def _guard(
     return decorate
 
 
-def _fix_answer(error: RequestError) -> None:
-    """Have an error answered as on our own routes, whatever framework the view belongs to.
+def _answered(error: RequestError) -> RequestError:
+    """Return an error that is answered as on our own routes, whatever framework the view is of.
 
     Flask-smorest and APIFlask handle all HTTP errors, and would drop the header that RFC 9110
     requires of a 401. The code stays, unlike with ``flask.abort(response)``, for those who answer
     it themselves, as in ``except HTTPException as error: return {}, error.code``: where it is
     ``None``, Flask answers 200.
     """
-    error.response = make_response(render_error(error))
-    if is_handled(type(error)):
+    kind: type[RequestError] = type(error)
+    if is_handled(kind):
         # mypy asks the class's instances whether it is hashable.
-        error.__class__ = _passed_over(type(error))  # type: ignore[arg-type]
+        kind = _passed_over(kind)  # type: ignore[arg-type]
+    # A copy, as the app may raise the same object for others. Its class may want any arguments.
+    answered = kind.__new__(kind, *error.args)
+    vars(answered).update(vars(error))
+    answered.response = make_response(render_error(error))
+    return answered
 
 
 @cache
 def _passed_over(kind: type[RequestError]) -> type[RequestError]:
     """Return a class of the same errors, which Flask answers as they are, without any handler."""
+    if issubclass(kind, RoutingException):
+        return kind
     return type(kind.__name__, (kind, RoutingException), {"__module__": kind.__module__})
 
 

@@ -197,7 +197,7 @@ def _sender_of(mail: Any) -> Callable[[Email, str, str], None]:
 
 
 def _by_flask_mail(mail: Any, message: Email, sender: str, to: str) -> None:
-    from flask_mail import Connection, Mail, Message  # here: the app may have the other library
+    from flask_mail import Connection, Message  # here: the app may have the other library
 
     class Own(Message):
         """A message that we write out: Flask-Mail drops the quotes of the sender's name."""
@@ -212,12 +212,19 @@ def _by_flask_mail(mail: Any, message: Email, sender: str, to: str) -> None:
             return _smtp(self.mail)
 
     made = Own(message.subject, [to], message.text, message.html, sender=sender)
-    if getattr(mail.send, "__func__", None) is not Mail.send:
-        mail.send(made)  # the app has a way of its own
+    if not _is_flask_mails(mail.send):
+        mail.send(made)  # the app, or a test, has a way of its own
         return
     connection = mail.connect()
-    with Patient(connection.mail) if type(connection) is Connection else connection as opened:
+    if type(connection) is Connection and _is_flask_mails(connection.configure_host):
+        connection = Patient(connection.mail)
+    with connection as opened:
         opened.send(made)
+
+
+def _is_flask_mails(function: Any) -> bool:
+    """Tell whether a function is the library's own, and no other in its place."""
+    return getattr(function, "__globals__", {}).get("__name__") == "flask_mail"
 
 
 def _smtp(settings: Any) -> smtplib.SMTP:

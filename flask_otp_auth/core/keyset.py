@@ -91,7 +91,7 @@ def _parse(pem: str) -> tuple[Any, Any]:
         from cryptography.hazmat.primitives import serialization
     except ImportError:
         raise ValueError("needs cryptography: pip install 'flask-otp-auth[crypto]'") from None
-    if "ENCRYPTED" in pem:  # a word of its first lines; no key has it in Base64
+    if re.search(r"^(-----BEGIN|Proc-Type:).*ENCRYPTED", pem, re.MULTILINE):
         raise ValueError("is encrypted; this extension has no password for it")
     try:
         if "PUBLIC KEY" in pem:

@@ -4,6 +4,7 @@ import time
 
 from flask import Response
 
+from ..core.identifiers import is_phone
 from ..core.purposes import DOOR
 from ..errors import InvalidData, RequestError
 from ..tokens.token import Token
@@ -92,7 +93,7 @@ def _page(visit: Visit, problem: Problem | None = None, *, is_new: bool = True) 
         problem,
         is_new=is_new,
         masked=shown(identifier),
-        is_phone=identifier.startswith("+"),
+        is_phone=is_phone(identifier),
         is_open=flow.purpose == DOOR.name,
         is_fixed=flow.again is not None,
         sent_again=flow.sent_again and problem is None,

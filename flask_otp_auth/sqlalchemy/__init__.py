@@ -116,9 +116,7 @@ class SQLAlchemyActorStore:
         with self._reading() as read:
             found = self._with_identifier(read, identifier, self._condition(identifier))
             if not found and self._ignore_case is not False:
-                otherwise = self._spellings.condition(read, identifier)
-                if otherwise is not None:
-                    found = self._with_identifier(read, identifier, otherwise)
+                found = self._spelt_otherwise(read, identifier)
             self._look_at_ids(found)
         return _only(found)
 
@@ -202,6 +200,14 @@ class SQLAlchemyActorStore:
             condition,
             lambda row: any(self._same(getattr(row, n), identifier) for n in self._identifiers),
         )
+
+    def _spelt_otherwise(self, read: Read, identifier: str) -> list[Any]:
+        for condition in self._spellings.conditions(read, identifier):
+            # What the database's encoding has no letters for can't be there.
+            with suppress(UnicodeEncodeError):
+                if found := self._with_identifier(read, identifier, condition):
+                    return found
+        return []
 
     def _look_at_ids(self, rows: list[Any]) -> None:
         """Warn, once, if `find_by_id` will not find a row by its id."""

@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import reduce
 from typing import Any
 
@@ -16,11 +16,12 @@ from ..core.identifiers import is_phone
 #: Seconds for which a table that has no other spellings is taken to have none.
 RECHECK_INTERVAL = 3600
 
-#: What comes along when a table is filled from a file.
-_BLANKS = " \t\r\n\xa0"
+#: What comes along when a table is filled from a file, before and after an identifier.
+_BEFORE = ("", " ", "\t", "\xa0")
+_AFTER = ("", " ", "\t", "\n", "\r", "\r\n", "\xa0")
 
 #: What people put between the digits of a phone number.
-_SEPARATORS = "-./()" + _BLANKS
+_SEPARATORS = " -./()"
 
 #: Last digits of a phone number that are looked for: few numbers share them, and no country's way
 #: to dial a number at home changes them.
@@ -46,8 +47,6 @@ _WARNINGS = {
     "emails": "the table of %s has e-mail addresses in mixed case, so each unknown address is "
     "looked for twice; bring them into canonical form (flask_otp_auth.canonicaliser), or pass "
     "ignore_case=True and make an index of lower(column)",
-    "blanks": "the table of %s has e-mail addresses with blanks around them, so the whole table is "
-    "read for each unknown address; bring them into canonical form (flask_otp_auth.canonicaliser)",
     "phones": "the table of %s has phone numbers that are not canonical, so each unknown number is "
     "looked for twice, and one that lacks its country code is not found; bring them into canonical "
     "form (flask_otp_auth.canonicaliser)",
@@ -73,35 +72,27 @@ class Spellings:
         self._found: dict[str, bool] = {}
         self._recheck_at: dict[str, float] = {}
 
-    def condition(self, read: Read, identifier: str) -> ColumnElement[bool] | None:
-        """Return the condition of rows that may spell an identifier otherwise.
+    def conditions(self, read: Read, identifier: str) -> Iterator[ColumnElement[bool]]:
+        """Return conditions of rows that may spell an identifier otherwise, the likeliest first."""
+        if self._columns and "@" in identifier:
+            yield from self._of_email(read, identifier)
+        elif self._columns and is_phone(identifier):
+            yield from self._of_phone(read, identifier)
 
-        :returns: ``None`` where there are none to look for.
-        """
-        if not self._columns:
-            return None
-        if "@" in identifier:
-            return self._email_condition(read, identifier)
-        return self._phone_condition(read, identifier) if is_phone(identifier) else None
+    def _of_email(self, read: Read, identifier: str) -> Iterator[ColumnElement[bool]]:
+        columns, typed = self._columns, _as_typed(identifier)
+        mixed = self._ignore_case or self._look(read, "emails", _in_mixed_case)
+        if mixed and not self._ignore_case:
+            yield or_(*lower_conditions(columns, identifier))
+        if mixed:
+            columns = [func.lower(column) for column in columns]
+        yield _are_in(columns, [*typed, *_with_blanks(identifier, *typed)])
 
-    def _phone_condition(self, read: Read, identifier: str) -> ColumnElement[bool] | None:
+    def _of_phone(self, read: Read, identifier: str) -> Iterator[ColumnElement[bool]]:
         if self._look(read, "phones", _is_odd_phone):
             ending = identifier[-_LAST_DIGITS:]
-            return or_(*(_digits(column).endswith(ending) for column in self._columns))
-        # These look like any other number, so they are always looked for, which an index can do.
-        former = _former(identifier)
-        return or_(*(column == former for column in self._columns)) if former else None
-
-    def _email_condition(self, read: Read, identifier: str) -> ColumnElement[bool] | None:
-        others = _with_domain_as_typed(identifier)
-        if self._look(read, "blanks", _has_blanks):
-            return or_(*(_plain(each).in_([identifier, *others]) for each in self._columns))
-        if self._ignore_case and others:
-            return or_(*lower_conditions(self._columns, *others))
-        if not self._ignore_case and self._look(read, "emails", _in_mixed_case):
-            return or_(*lower_conditions(self._columns, identifier, *others))
-        # No look at the table: it is found as quickly as a canonical one.
-        return or_(*(each.in_(others) for each in self._columns)) if others else None
+            yield or_(*(_digits(column).endswith(ending) for column in self._columns))
+        yield _are_in(self._columns, [*_former(identifier), *_with_blanks(identifier)])
 
     def _look(self, read: Read, kind: str, is_other: Callable[[Any], ColumnElement[bool]]) -> bool:
         """Tell whether there are other spellings of a kind."""
@@ -115,12 +106,21 @@ class Spellings:
         return self._found.get(kind, False)
 
 
-def _former(identifier: str) -> str | None:
-    """Return how a phone number was written in E.164 before, or ``None``."""
-    found = (
+def _former(identifier: str) -> list[str]:
+    """Return how a phone number was written in E.164 before, if it was."""
+    return [
         match.expand(form) for pattern, form in _FORMER if (match := pattern.fullmatch(identifier))
-    )
-    return next(found, None)
+    ]
+
+
+def _with_blanks(*identifiers: str) -> list[str]:
+    blanks = [(before, after) for before in _BEFORE for after in _AFTER][1:]
+    return [f"{before}{each}{after}" for each in identifiers for before, after in blanks]
+
+
+def _are_in(columns: list[Any], spellings: list[str]) -> ColumnElement[bool]:
+    # The table needs no look beforehand: an index has them, so strangers may ask for them.
+    return or_(*(column.in_(spellings) for column in columns))
 
 
 class _Searchable(FunctionElement[str]):
@@ -149,15 +149,15 @@ def is_text(column: Any) -> bool:
     return isinstance(getattr(column, "type", None), String)
 
 
-def lower_conditions(columns: list[Any], *identifiers: str) -> list[ColumnElement[bool]]:
-    """Return what finds identifiers in each column, whatever the case of their letters."""
-    lower = [identifier.lower() for identifier in identifiers]
+def lower_conditions(columns: list[Any], identifier: str) -> list[ColumnElement[bool]]:
+    """Return what finds an identifier in each column, whatever the case of its letters."""
     return [
-        func.lower(each).in_(lower) if is_text(each) else each.in_(identifiers) for each in columns
+        func.lower(each) == identifier.lower() if is_text(each) else each == identifier
+        for each in columns
     ]
 
 
-def _with_domain_as_typed(identifier: str) -> list[str]:
+def _as_typed(identifier: str) -> list[str]:
     """Return an address in letters that are not ASCII, if its domain stands for such letters."""
     local, _, domain = identifier.rpartition("@")
     if "xn--" not in domain:
@@ -170,18 +170,9 @@ def _with_domain_as_typed(identifier: str) -> list[str]:
         return []
 
 
-def _plain(column: Any) -> Any:
-    return _without(_BLANKS, func.lower(column))
-
-
 def _in_mixed_case(column: Any) -> ColumnElement[bool]:
     has_capitals: ColumnElement[bool] = func.lower(column) != column
     return has_capitals
-
-
-def _has_blanks(column: Any) -> ColumnElement[bool]:
-    has_blanks: ColumnElement[bool] = _plain(column) != func.lower(column)
-    return has_blanks
 
 
 def _is_odd_phone(column: Any) -> ColumnElement[bool]:
@@ -192,9 +183,5 @@ def _is_odd_phone(column: Any) -> ColumnElement[bool]:
 
 
 def _digits(column: Any) -> Any:
-    return _without(_SEPARATORS, column)
-
-
-def _without(characters: str, column: Any) -> Any:
     text: Any = _Searchable(column)
-    return reduce(lambda text, character: func.replace(text, character, ""), characters, text)
+    return reduce(lambda text, character: func.replace(text, character, ""), _SEPARATORS, text)

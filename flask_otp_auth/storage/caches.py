@@ -83,10 +83,11 @@ def findings_of_limits(storage: Storage) -> Sequence[Finding]:
 
         return [FORGETS]
     if isinstance(storage, RedisStorage):
+        from .redis import RedisLimitStorage
         from .redis_findings import limit_findings
 
         with unavailable_on(driver_errors()):
-            return limit_findings(storage.storage)
+            return limit_findings(storage.storage, ours=isinstance(storage, RedisLimitStorage))
     return []
 
 
@@ -113,7 +114,7 @@ def _sqlite_store(cache: BaseCache) -> Store:
 def _refuse_async(*methods: Any) -> None:
     for method in methods:
         if inspect.iscoroutinefunction(method):
-            name = f"{type(method.__self__).__qualname__}.{method.__name__}()"
+            name = f"{method.__qualname__}()"
             raise ConfigError(f"cache= must not be async, and {name} is: use the plain one")
 
 

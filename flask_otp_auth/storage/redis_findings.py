@@ -1,60 +1,69 @@
 """How a Redis or Valkey server is set up, as far as its user may see, and what its user may do."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .drivers import driver_errors
 from .findings import Finding
 from .refusals import refusal
 
-#: The commands that are needed, with arguments that change nothing but two keys of the look's own.
-_NEEDED: tuple[tuple[str, ...], ...] = (
+#: The commands that are needed, with arguments that change nothing but a key of the look's own.
+_FOR_CODES: tuple[tuple[str, ...], ...] = (
     ("SET", "{key}", "1", "PX", "10000"),
     ("MGET", "{key}"),
-    ("LPUSH", "{limit}", "1"),
-    ("EXPIRE", "{limit}", "10"),
-    ("TYPE", "{limit}"),
-    ("LINDEX", "{limit}", "0"),
-    ("LRANGE", "{limit}", "0", "0"),
-    ("LTRIM", "{limit}", "0", "0"),
     ("SCRIPT LOAD", "return 1"),
     ("EVALSHA", "0" * 40, "1", "{key}"),
     ("INFO", "replication"),
-    ("DEL", "{key}", "{limit}"),
+    ("DEL", "{key}"),
 )
-
-#: What is said in place of a command whose keys the user may not touch.
-_KEYS = "the keys otp_auth:* and LIMITS:*"
+_FOR_LIMITS: tuple[tuple[str, ...], ...] = (
+    ("LPUSH", "{key}", "1"),
+    ("EXPIRE", "{key}", "10"),
+    ("TYPE", "{key}"),
+    ("LINDEX", "{key}", "0"),
+    ("LRANGE", "{key}", "0", "0"),
+    ("LTRIM", "{key}", "0", "0"),
+    ("SCRIPT LOAD", "return 1"),
+    ("EVALSHA", "0" * 40, "1", "{key}"),
+    ("DEL", "{key}"),
+)
 
 
 def redis_findings(client: Any) -> list[Finding]:
-    """Look at a server through a client of redis-py or valkey-py."""
-    missing = list(dict.fromkeys(_refused(client)))
+    """Look at the server of codes or sign-ins through a client of redis-py or valkey-py."""
+    missing = _missing(client, _FOR_CODES, "otp_auth:")
     info = {} if "INFO" in missing else _info(client)
     return [*_of_policy(info), *_of_durability(info), *_of_rights(missing)]
 
 
-def limit_findings(client: Any) -> list[Finding]:
-    """Look only at what makes a server forget; whoever may not use INFO is told nothing."""
+def limit_findings(client: Any, *, ours: bool) -> list[Finding]:
+    """Look at the server of limits; whoever may not use INFO is told nothing of what it forgets.
+
+    :param ours: whether they are counted by our own commands.
+    """
+    rights = _of_rights(_missing(client, _FOR_LIMITS, "LIMITS:")) if ours else []
     try:
         info = _info(client)
     except driver_errors() as error:
         if not _is_answer(error):
             raise
-        return []
-    return [*_of_policy(info), *_of_durability(info)]
+        return rights
+    return [*_of_policy(info), *_of_durability(info), *rights]
 
 
-def _refused(client: Any) -> Iterator[str]:
-    name_of_both = f"{{check{secrets.token_hex(8)}}}:{secrets.token_hex(16)}"
-    keys = {"key": f"otp_auth:{name_of_both}", "limit": f"LIMITS:{name_of_both}"}
-    for name, *arguments in _NEEDED:
+def _missing(client: Any, needed: Iterable[tuple[str, ...]], prefix: str) -> list[str]:
+    return list(dict.fromkeys(_refused(client, needed, prefix)))
+
+
+def _refused(client: Any, needed: Iterable[tuple[str, ...]], prefix: str) -> Iterator[str]:
+    key = f"{prefix}{{check{secrets.token_hex(8)}}}:{secrets.token_hex(16)}"
+    for name, *arguments in needed:
         try:
-            client.execute_command(name, *(each.format(**keys) for each in arguments))
+            client.execute_command(name, *(each.format(key=key) for each in arguments))
         except driver_errors() as error:
             if _is_refusal(error):
-                yield _KEYS if "on the keys" in (refusal(error) or "") else name
+                yield f"the keys {prefix}*" if "on the keys" in (refusal(error) or "") else name
             elif not _is_answer(error):
                 raise
 
@@ -116,4 +125,5 @@ def _of_rights(missing: list[str]) -> list[Finding]:
 
 
 def _as_rule(name: str) -> str:
-    return "~otp_auth:* ~LIMITS:*" if name == _KEYS else f"+{name.lower().replace(' ', '|')}"
+    keys = name.removeprefix("the keys ")
+    return f"+{name.lower().replace(' ', '|')}" if keys == name else f"~{keys}"

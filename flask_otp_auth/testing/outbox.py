@@ -34,13 +34,15 @@ class Outbox:
         within it is called, and so are handlers of all other signals.
 
     ``len`` and iteration are over :attr:`messages`. Where codes are delivered in the background,
-    whoever reads waits for those that are on their way, and so does the end of the block.
+    whoever reads waits for those that are on their way, and so does the end of the block; not for
+    those of an ``executor=`` of the app's own.
     """
 
     def __init__(self, app: Flask, *, alone: bool = True) -> None:
         self._app = app_itself(app)
         self._alone = alone
         self._held_back: list[tuple[NamedSignal, Handler]] = []
+        self._hanging = 0
         self._messages: list[Message] = []
         self._suppressed: list[Suppression] = []
 
@@ -57,11 +59,13 @@ class Outbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._await_deliveries()  # or the app's own handlers would deliver them after all
-        for signal, receiver in self._receivers():
-            signal.disconnect(receiver, self._app)
-        while self._held_back:
-            state_of(self._app).delivery.held_back.remove(self._held_back.pop())
+        try:
+            self._await_deliveries()  # or the app's own handlers would deliver them after all
+        finally:
+            for signal, receiver in self._receivers():
+                signal.disconnect(receiver, self._app)
+            while self._held_back:
+                state_of(self._app).delivery.held_back.remove(self._held_back.pop())
 
     def __len__(self) -> int:
         return len(self.messages)
@@ -100,7 +104,7 @@ class Outbox:
 
     def _await_deliveries(self) -> None:
         if EXTENSION in self._app.extensions:
-            finish_deliveries(state_of(self._app))
+            self._hanging = finish_deliveries(state_of(self._app), self._hanging)
 
     def _hold_back(self) -> None:
         self._held_back = [

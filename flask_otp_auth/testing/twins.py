@@ -3,7 +3,6 @@
 The app itself stays as it is: its views and guards look for their parts at each request.
 """
 
-import threading
 import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from flask import Flask
 from ..core.actors import ActorType
 from ..core.settings import PREFIX
 from ..errors import NotFound
-from ..web.queue import THREAD_NAME
+from ..web.queue import IN_DELIVERY
 from ..web.state import EXTENSION, State, state_of
 
 __all__ = ["actor_type_of", "finish_deliveries", "state_of", "swapped", "twin"]
@@ -53,14 +52,19 @@ def twin(app: Flask, settings: dict[str, Any], **parts: Any) -> Iterator[State]:
             finish_deliveries(second)  # nobody could wait for them later
 
 
-def finish_deliveries(state: State) -> None:
-    """Wait for the deliveries of this process that are on their way; not for those that hang."""
-    if threading.current_thread().name.startswith(THREAD_NAME):
-        return  # a handler would wait for itself
+def finish_deliveries(state: State, hanging: int = 0) -> int:
+    """Wait for the deliveries of this process that are on their way.
+
+    :param hanging: how many are not waited for.
+    :returns: how many are still there after some seconds: they hang, or fail and are tried again.
+    """
+    if IN_DELIVERY.get():
+        return hanging  # a handler would wait for itself
     for _ in range(round(PATIENCE / PAUSE)):  # counted, as a test's clock may stand still
-        if not state.delivery.pending:
-            return
+        if state.delivery.pending <= hanging:
+            break
         time.sleep(PAUSE)
+    return state.delivery.pending
 
 
 @contextmanager

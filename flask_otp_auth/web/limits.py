@@ -18,7 +18,6 @@ from limits.strategies import (
 )
 
 from ..errors import ConfigError, Unavailable
-from ..storage.base import log_error
 from .hosts import LeaveNote
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -31,6 +30,9 @@ _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 
 #: What a proxy names the visitor in.
 _FORWARDING = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+
+#: The last names of X-Forwarded-For that are looked at; before them anybody can write thousands.
+_MOST_PROXIES = 8
 
 # Some proxies put the port into X-Forwarded-For: 203.0.113.7:50000, [2001:db8::7]:443.
 _BRACKETED = re.compile(r"\[([^]]*)](:\d+)?")
@@ -109,6 +111,8 @@ class AddressNotice:
     def _warn(self, message: str) -> None:
         self._leave_note("proxy-not-trusted", message)
         if message not in self._given:
+            from ..storage.base import log_error  # here: an app that is only imported needs none
+
             self._given.add(message)
             log_error("%s", message, level=logging.WARNING)
 
@@ -121,7 +125,8 @@ def _is_forwarded_untrusted() -> bool:
     # Whoever trusts the proxy, ProxyFix or the server, takes the address that it names. With an
     # x_for that doesn't fit, the proxy's own stays, or that of another proxy is taken and the
     # visitor's stands before it.
-    named = [each.strip() for each in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    names = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")[-_MOST_PROXIES:]
+    named = [name.strip() for name in names]
     return (request.remote_addr or None) not in named or any(map(_is_global, named))
 
 

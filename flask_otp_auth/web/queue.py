@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 
 from ..errors import Unavailable
 from .backlog import TICK, Backlog, Entry, Step
@@ -33,8 +34,8 @@ PATIENCE, REPORT_INTERVAL = 10, 60
 #: Seconds that an exit waits for a step that runs.
 EXIT_PATIENCE = 30.0
 
-#: What the names of our threads begin with.
-THREAD_NAME = "otp-auth-"
+#: Whether it is for a job that the current code runs, in whatever thread.
+IN_DELIVERY: ContextVar[bool] = ContextVar("otp_auth_in_delivery", default=False)
 
 Pause = Callable[[float], None]
 Report = Callable[[str], None]
@@ -136,8 +137,7 @@ class _ProcessQueue:
 
     def _ensure_dispatcher(self) -> None:
         if not self._dispatches:
-            name = f"{THREAD_NAME}dispatch"
-            threading.Thread(target=self._dispatch, name=name, daemon=False).start()
+            threading.Thread(target=self._dispatch, name="otp-auth-dispatch", daemon=False).start()
             self._dispatches = True
 
     def _dispatch(self) -> None:
@@ -173,10 +173,9 @@ class _ProcessQueue:
         return min(wanted - self._idle, self._most - self._workers)
 
     def _start_workers(self, number: int) -> None:
-        name = f"{THREAD_NAME}delivery"
         try:
             for _ in range(number):
-                threading.Thread(target=self._work, name=name, daemon=True).start()
+                threading.Thread(target=self._work, name="otp-auth-delivery", daemon=True).start()
                 with self._lock:
                     self._workers += 1
         except RuntimeError:  # no threads left
@@ -206,7 +205,9 @@ class _ProcessQueue:
         following: Sequence[Step] = ()
         try:
             # In a context of its own, or what a handler sets would be there in the next job.
-            following = contextvars.Context().run(entry.step.run)
+            context = contextvars.Context()
+            context.run(IN_DELIVERY.set, True)
+            following = context.run(entry.step.run)
         except BaseException as error:  # noqa: BLE001 - the thread has other jobs to do
             places = "".join(traceback.format_tb(error.__traceback__)).rstrip()
             kind = type(error).__qualname__

@@ -51,14 +51,13 @@ def may_deliver(
 HELD_BACK = "otp_auth_held_back"
 
 #: In the texts of Flask's proxies, of url_for() without SERVER_NAME, of what copies the request for
-#: later, of our own proxies, of what the app keeps in variables of its own, and of g in a template.
+#: later, of our own proxies, of LocalProxy objects of the app's own, and of g in a template.
 _WITHOUT_REQUEST = (
     "outside of request context",
     "outside an active request",
     "request context is active",
     "guards this view",
     "object is not bound",
-    "<ContextVar name=",
     "flask.ctx.",
 )
 
@@ -231,13 +230,19 @@ def needs_request(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    seen: list[BaseException] = []  # `raise first from second` can make a circle
+    while error is not None and not any(error is each for each in seen):
         yield error
-        error = error.__cause__ or error.__context__
+        seen.append(error)
+        context = None if error.__suppress_context__ else error.__context__
+        error = context if error.__cause__ is None else error.__cause__
 
 
 def _misses_request(error: BaseException) -> bool:
-    if any(part in str(error) for part in _WITHOUT_REQUEST):
+    text = str(error)
+    if any(part in text for part in _WITHOUT_REQUEST):
+        return True
+    if isinstance(error, LookupError) and "<ContextVar name=" in text:  # of the app's own
         return True
     for frame, _ in list(walk_tb(error.__traceback__))[-1:]:
         # What a view has put into g is not there, and Flask-Login's current_user is None.

@@ -112,9 +112,12 @@ class Storages:
 
     @property
     def _storage_of_limiter(self) -> Storage | None:
-        """Where the app's own limiter counts; one that began switched off counts nowhere."""
+        """Where the app's own limiter counts, as long as it does; a memory may hold hits then."""
         limiter = self.limiter
-        return limiter.storage if limiter is not None and limiter.initialized else None
+        if limiter is None or not limiter.initialized:  # it began switched off
+            return None
+        counts = limiter.enabled or isinstance(limiter.storage, MemoryStorage)
+        return limiter.storage if counts else None
 
     @property
     def files(self) -> list[str]:

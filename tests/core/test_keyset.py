@@ -215,6 +215,11 @@ class TestFaults:
         ):
             asymmetric_key(traditional(pem("ES256"), b"hunter2"))
 
+    def test_but_not_one_whose_comment_speaks_of_that(self) -> None:
+        assert (
+            asymmetric_key(f"# not ENCRYPTED, see the vault\n{pem('ES256')}").algorithm == "ES256"
+        )
+
     def test_cryptography_is_an_extra(
         self, algorithm: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -794,6 +794,27 @@ class TestIgnoringCase:
         assert store.find_by_identifier("eve@xn--mnchen-3ya.example") is None
         assert store.find_by_identifier("eve@xn--garbage-.example") is None
 
+    def test_one_with_blanks_is_found_only_if_there_is_no_other(self, make: Make, add: Add) -> None:
+        """Or whoever can write one into the table would keep its owner out."""
+        add(Member(id=1, email="Ada@Example.com "))
+        store = make()
+        assert store.find_by_identifier(ADA).id == 1
+        add(Member(id=2, email="Ada@Example.com"))
+        assert store.find_by_identifier(ADA).id == 2
+
+    @pytest.mark.parametrize("options", [{}, {"ignore_case": True}])
+    def test_a_database_may_lack_the_letters_of_a_domain(
+        self, make: Make, add: Add, engine: Engine, options: dict[str, Any]
+    ) -> None:
+        def encode(*args: Any) -> None:
+            str(args[3]).encode("ascii")
+
+        add(Member(id=1, email=ADA))
+        event.listen(engine, "before_cursor_execute", encode)
+        store = make(**options)
+        assert store.find_by_identifier("ada@xn--mnchen-3ya.example") is None
+        assert store.find_by_identifier(ADA).id == 1
+
     @pytest.mark.parametrize("typed", ["Ada@Example.com", f"{ADA} ", "ada@münchen.example"])
     def test_that_can_be_switched_off(self, make: Make, add: Add, typed: str) -> None:
         add(Member(email=typed))
@@ -849,15 +870,15 @@ class TestIgnoringCase:
                 Member(id=3, email="1@例子.中国", phone="+12125550123")
             )  # no phone, and a canonical one
             assert find(BOB) == (1, 1)
-            for unknown, looks in ((ADA, 2), (PHONE, 1)):  # for blanks, and for mixed case
-                assert find(unknown) == (None, 1 + looks)
-                assert find(unknown) == (None, 1)
+            for unknown in (ADA, PHONE):
+                assert find(unknown) == (None, 3)
+                assert find(unknown) == (None, 2)  # one with blanks around it is looked for
             add(Member(id=2, email="Ada@Example.com"))
             clock.shift(RECHECK_INTERVAL - 1)
-            assert find() == (None, 1)
+            assert find() == (None, 2)
             assert not caplog.records
             clock.shift(1)
-            assert find() == (2, 4)
+            assert find() == (2, 3)
             assert find() == (2, 2)
             assert find(BOB) == (1, 1)
         (record,) = caplog.records

@@ -357,6 +357,20 @@ def test_a_connection_of_the_app_s_own_is_used(mailbox: Mailbox, customers: Cust
     assert len(used) == 1
 
 
+def test_so_is_what_a_test_has_put_in_place_of_the_librarys_way(
+    customers: Customers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[flask_mail.Message] = []
+    monkeypatch.setattr(flask_mail.Mail, "send", lambda _, message: sent.append(message))
+    with Mailbox() as mailbox:
+        app = configured(mailbox)
+        initialised(app, customers)
+        mail_codes(app, flask_mail.Mail(app))
+        Api(app.test_client()).generate(ADA)
+        assert mailbox.is_empty()
+    assert [message.recipients for message in sent] == [[ADA]]
+
+
 def test_settings_of_the_mail_library_are_heeded(customers: Customers) -> None:
     """TLS is begun, then somebody logs in; a server that can't do that gets no code."""
     with Mailbox() as mailbox:

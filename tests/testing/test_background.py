@@ -68,16 +68,35 @@ def test_it_is_waited_for_before_all_is_forgotten(app: Flask, api: Api, mailed: 
     assert mailed == [ADA]
 
 
-def test_a_handler_that_reads_does_not_wait_for_itself(app: Flask, api: Api) -> None:
-    read: list[int] = []
-    with Outbox(app) as outbox:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_handler_that_reads_does_not_wait_for_itself(
+    app: Flask, api: Api, is_async: bool
+) -> None:
+    hanging: list[int] = []
 
-        @signals.otp_generated.connect_via(app)
-        def hear(sender: Flask, **_: Any) -> None:
-            read.append(len(outbox))
+    def hear(sender: Flask, **_: Any) -> None:
+        hanging.append(finish_deliveries(state_of(app), 7))
 
+    async def hear_later(sender: Flask, **_: Any) -> None:
+        hear(sender)
+
+    signals.otp_generated.connect(hear_later if is_async else hear, app, weak=False)
+    with Outbox(app, alone=False):
         api.generate(ADA)
-    assert len(read) == 1
+    assert hanging == [7]
+
+
+def test_an_interrupted_wait_leaves_no_outbox_behind(
+    app: Flask, api: Api, mailed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt), Outbox(app):
+        patched.setattr("flask_otp_auth.testing.outbox.finish_deliveries", interrupt)
+    api.generate(ADA)
+    finish_deliveries(state_of(app))
+    assert mailed == [ADA]
 
 
 def test_what_hangs_is_not_waited_for_without_end(
@@ -90,8 +109,10 @@ def test_what_hangs_is_not_waited_for_without_end(
         is_over.wait(PATIENCE)
 
     signals.otp_generated.connect(hang, app)
-    with Outbox(app, alone=False):
+    with Outbox(app, alone=False) as outbox:
         api.generate(ADA)
     assert app.extensions["otp_auth"].delivery.pending == 1
+    monkeypatch.setattr("flask_otp_auth.testing.twins.PAUSE", PATIENCE)
+    assert len(outbox) == 0  # nor once more
     is_over.set()
     finish_deliveries(state_of(app))

@@ -214,6 +214,23 @@ def shop(caplog: pytest.LogCaptureFixture) -> Iterator[Shop]:
 OF_REQUEST: contextvars.ContextVar[Any] = contextvars.ContextVar("of_request")
 
 
+def in_a_circle() -> None:
+    """Raise an error whose chain ends in itself, as where a fallback fails, too."""
+    first, second = ConnectionError("no message"), ConnectionError("nor by the other server")
+    try:
+        raise second from first
+    except ConnectionError:
+        raise first from second
+
+
+def instead_of_the_request() -> None:
+    """Do without a request, and fail by something else."""
+    try:
+        request.path  # noqa: B018 - there is none
+    except RuntimeError:
+        raise ConnectionError("no message") from None
+
+
 def wrapped() -> str:
     """Read of the request, and raise an error of the mailer's own if that fails."""
     try:
@@ -380,6 +397,16 @@ class TestInline:
         shop.on(signals.otp_generated, lambda sender, **_: use())
         shop.deliver_inline()
         assert "raised AttributeError" in shop.log.text
+        assert "request context" not in shop.log.text
+
+    @pytest.mark.parametrize("fail", [in_a_circle, instead_of_the_request])
+    def test_nor_is_one_that_has_failed_for_another_reason(
+        self, shop: Shop, fail: Callable[[], None]
+    ) -> None:
+        """Errors may be chained in a circle, which has no end."""
+        shop.on(signals.otp_generated, lambda sender, **_: fail())
+        shop.deliver_inline()
+        assert "raised ConnectionError" in shop.log.text
         assert "request context" not in shop.log.text
 
     def test_an_outage_is_the_callers_503(self, shop: Shop) -> None:

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from flask_otp_auth import (
     OTPAuth,
+    Refused,
     RequestError,
     current_actor,
     current_confirmation,
@@ -27,6 +28,13 @@ from flask_otp_auth.testing import Outbox
 
 #: A code for this action, as the frameworks' classes take decorators: the innermost first.
 CONFIRMED = (otp_required("transfer", to=lambda actor: actor.email), token_required())
+
+
+class Late(Refused):
+    """An error of the app's own, whose class wants other arguments."""
+
+    def __init__(self, *, minutes: int) -> None:
+        super().__init__(f"In {minutes} minutes.")
 
 
 def paid() -> dict[str, Any]:
@@ -242,3 +250,34 @@ def test_who_answers_errors_himself_finds_the_code(
     add_view(app)
     answer = app.test_client().get("/me")
     assert (answer.status_code, answer.get_json()) == (401, {"message": "Unauthorized"})
+
+
+@pytest.mark.parametrize("refused", [Refused("Not now."), Late(minutes=5)], ids=["ours", "own"])
+def test_an_error_that_the_app_keeps_is_not_changed(make_app: MakeApp, refused: Refused) -> None:
+    """It is raised for others as well, who must get nothing of this answer."""
+    otp_auth = OTPAuth()
+    customers = Customers()
+    customers.add(ADA)
+    otp_auth.add_actor_type("customer", customers)
+
+    @otp_auth.before_code
+    def gate(asked: object) -> None:
+        raise refused
+
+    app = make_app(otp_auth, TESTING=False, OTP_AUTH_STORAGE_URI="memory://")
+    app.register_error_handler(HTTPException, lambda error: ({}, error.code))
+
+    @app.post("/transfer")
+    @token_required()
+    @otp_required("transfer", to=lambda actor: actor.email)
+    def transfer() -> ResponseReturnValue:
+        return {}
+
+    before = dict(vars(refused))
+    with app.app_context():
+        token = otp_auth.sign_in("customer", customers.find_by_identifier(ADA))
+    for _ in range(2):
+        answer = app.test_client().post("/transfer", headers=bearer(token))
+        assert (answer.status_code, answer.get_json()["type"]) == (403, "refused")
+    assert type(refused) in (Refused, Late)
+    assert vars(refused) == before

@@ -1,5 +1,6 @@
 """What each app has registered, where apps of one factory share an extension."""
 
+import sys
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from browsers import Browser, JoinableCustomers
 from fakes import ADA, BOB, Api, MakeApp, claims_of, sign_in
 from flask import Flask
+from stores import at_once
 from wtforms import Form, StringField
 
 from flask_otp_auth import OTPAuth
@@ -115,6 +117,52 @@ class TestGates:
         plain(otp_auth.before_code, ask("another"))
         Api(app.test_client()).generate(ADA)
         assert asked == ["before", "after", "another"]
+
+    def test_of_one_maker_none_is_lost_because_another_is_registered(
+        self, make_app: MakeApp, otp_auth: OTPAuth, asked: list[str], ask: Any
+    ) -> None:
+        captcha, office = ask("captcha"), ask("office")
+
+        def create_app(*, is_strict: bool) -> Flask:
+            otp_auth.add_actor_type("customer", JoinableCustomers())
+            for gate in (captcha, office) if is_strict else (captcha,):
+                otp_auth.before_code(gate)
+            return make_app(otp_auth)
+
+        for app in (create_app(is_strict=False), create_app(is_strict=True)):
+            Api(app.test_client()).generate(ADA)
+        assert asked == ["captcha", "captcha", "office"]
+
+    def test_nor_one_that_another_line_has_registered(
+        self, make_app: MakeApp, otp_auth: OTPAuth, asked: list[str], ask: Any
+    ) -> None:
+        otp_auth.add_actor_type("customer", JoinableCustomers())
+        otp_auth.before_code(ask("before"))
+        first = make_app(otp_auth)
+        otp_auth.before_code(ask("after"))
+        second = make_app(otp_auth)
+        for app in (first, second):
+            Api(app.test_client()).generate(ADA)
+        assert asked == ["before", "after"] * 2
+
+    def test_none_is_lost_if_threads_register_them(
+        self, make_app: MakeApp, otp_auth: OTPAuth, asked: list[str], ask: Any
+    ) -> None:
+        gates = [ask(str(number)) for number in range(400)]
+        otp_auth.add_actor_type("customer", JoinableCustomers())
+
+        def register(part: int) -> None:
+            for gate in gates[part::4]:
+                otp_auth.before_code(gate)
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            at_once(*(partial(register, part) for part in range(4)))
+        finally:
+            sys.setswitchinterval(interval)
+        Api(make_app(otp_auth).test_client()).generate(ADA)
+        assert sorted(asked, key=int) == [str(number) for number in range(400)]
 
 
 class TestClaims:

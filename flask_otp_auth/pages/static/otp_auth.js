@@ -16,12 +16,12 @@
 
   if (otp) {
     let before = digits(otp.value);
-    otp.addEventListener("input", () => {
+    otp.addEventListener("input", (event) => {
       const count = digits(otp.value);
       const added = count - before;
       before = count;
       if (added > 1) otp.value = otp.value.replace(/[\s\u200e\u200f-]+/g, "");
-      if (added >= 6) send();
+      if (added >= (event.inputType === "insertFromPaste" ? 6 : 2)) send();
     });
 
     // WebOTP: the browser reads the code out of an SMS that ends in "@host #code".
