@@ -113,11 +113,10 @@ class Storages:
     @property
     def _storage_of_limiter(self) -> Storage | None:
         """Where the app's own limiter counts, as long as it does; a memory may hold hits then."""
-        limiter = self.limiter
-        if limiter is None or not limiter.initialized:  # it began switched off
+        if self.limiter is None or not self.limiter.initialized:  # it began switched off
             return None
-        counts = limiter.enabled or isinstance(limiter.storage, MemoryStorage)
-        return limiter.storage if counts else None
+        storage = self.limiter.storage
+        return storage if self.limiter.enabled or isinstance(storage, MemoryStorage) else None
 
     @property
     def files(self) -> list[str]:
