@@ -159,6 +159,21 @@ def test_a_test_may_switch_the_apps_limiter_off_and_on_again(
     assert statuses(app) == [200, 200, 429]
 
 
+def test_one_that_is_switched_off_and_keeps_hits_elsewhere_hinders_no_reset(
+    make_app: MakeApp, customers: Customers
+) -> None:
+    limiter = Limiter(get_remote_address, storage_uri="redis://127.0.0.1:1")
+    limiter.init_app(Flask("other"))
+    otp_auth = OTPAuth(limiter=limiter)
+    otp_auth.add_actor_type("customer", customers)
+    app = make_app(otp_auth)
+    with pytest.raises(ConfigError, match="limiter="):
+        reset(app)
+    limiter.enabled = False
+    reset(app)
+    assert statuses(app) == [200, 200, 200]
+
+
 def test_a_limiter_that_is_switched_off_lets_nothing_through_when_the_tests_are_over(
     make_app: MakeApp, customers: Customers
 ) -> None:
