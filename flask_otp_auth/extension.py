@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property, partial
-from operator import methodcaller
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -12,9 +11,8 @@ from flask import Blueprint, Flask, Response, current_app, has_app_context
 
 from .errors import ConfigError
 from .web.flow_calls import FlowCalls
-from .web.own_functions import OwnGate, check_function, own_claims
+from .web.own_functions import OwnGate, check_function, finished
 from .web.page_parts import PageContext, PageParts
-from .web.per_app import OwnFunctions, fixed, origin_of
 from .web.purposes import Purpose
 from .web.state import EXTENSION, app_itself, state_of
 
@@ -70,8 +68,8 @@ class OTPAuth(FlowCalls):
         self._executor = executor
         self._register_blueprint = register_blueprint
         self._actor_types: dict[str, ActorTypeSpec] = {}
-        self._claims_loaders: OwnFunctions[ClaimsLoader] = OwnFunctions()
-        self._gates: OwnFunctions[OwnGate] = OwnFunctions()
+        self._claims_loader: ClaimsLoader | None = None
+        self._gates: list[OwnGate] = []
         self._purposes: dict[str, OwnPurposeSpec] = {}
         self._page_parts = PageParts()
         self._apps: WeakSet[Flask] = WeakSet()  # for document() alone, and only if there is one
@@ -113,21 +111,20 @@ class OTPAuth(FlowCalls):
     def claims_loader(self, function: ClaimsLoader) -> ClaimsLoader:
         """Let ``function(actor_type, actor)`` return claims of the app's own for tokens."""
         check_function(function, "claims_loader")
-        self._claims_loaders.add(function, "claims_loader")
+        self._claims_loader = function
         return function
 
     def before_code(self, function: Gate) -> Gate:
         """Let ``function(asked)`` see each request for a code, before anything is looked up.
 
         It returns, or raises :class:`Refused`. It is called for known and unknown identifiers
-        alike, and only within a request; see :class:`flask_otp_auth.core.gates.Asked`. What an
-        app factory registers anew, before ``init_app``, takes the place of the former.
+        alike, and only within a request; see :class:`flask_otp_auth.core.gates.Asked`. The same
+        function is called once, and so is what a factory makes anew without its own variables.
 
         :raises TypeError: if it is no function.
         """
-        # The same function is one gate: a captcha's answer can be checked only once.
-        is_same = methodcaller("calls", function)
-        self._gates.add(OwnGate(function), origin_of(function), is_same)
+        if not any(gate.calls(function) for gate in self._gates):
+            self._gates.append(OwnGate(function))  # a captcha's answer can be checked only once
         return function
 
     def sign_up_form(self, actor_type: str) -> Callable[[F], F]:
@@ -148,7 +145,7 @@ class OTPAuth(FlowCalls):
     def page_context(self, function: PageContext) -> PageContext:
         """Let ``function()`` return variables of the app's own for the pages' templates."""
         check_function(function, "page_context")
-        self._page_parts.contexts.add(function, origin_of(function))
+        self._page_parts.contexts.append(function)
         return function
 
     def purpose(
@@ -222,10 +219,10 @@ class OTPAuth(FlowCalls):
         registered = Registered(
             actor_types=self._actor_types,
             purposes=self._purposes,
-            own_claims=partial(own_claims, app, self._claims_loaders.of_next_app()),
-            gates=self._gates.of_next_app(),
-            page_parts=self._page_parts.of_next_app(),
-            checks=fixed(self._checks),
+            own_claims=self._own_claims,
+            gates=self._gates,
+            page_parts=self._page_parts,
+            checks=self._checks,
             cache=self._cache,
             limiter=self._limiter,
             executor=self._executor,
@@ -274,6 +271,10 @@ class OTPAuth(FlowCalls):
         if has_app_context() or len(self._apps) != 1:
             return current_app
         return next(iter(self._apps))
+
+    def _own_claims(self, actor_type: str, actor: Any) -> Mapping[str, Any]:
+        loader = self._claims_loader
+        return finished(current_app, loader(actor_type, actor)) if loader else {}
 
 
 def _add_pages(state: BlueprintSetupState) -> None:

@@ -210,8 +210,10 @@ def _guard(
             try:
                 admit()
             except RequestError as error:
-                raise _answered(error).with_traceback(error.__traceback__) from error.__cause__
-            return current_app.ensure_sync(view)(*args, **kwargs)
+                answered = _answered(error)
+            else:
+                return current_app.ensure_sync(view)(*args, **kwargs)
+            raise answered
 
         setattr(guarded, GUARD, kind)
         return guarded
@@ -231,18 +233,19 @@ def _answered(error: RequestError) -> RequestError:
     if is_handled(kind):
         # mypy asks the class's instances whether it is hashable.
         kind = _passed_over(kind)  # type: ignore[arg-type]
-    # A copy, as the app may raise the same object for others. Its class may want any arguments.
-    answered = kind.__new__(kind, *error.args)
+    # A copy, as the app may raise the same object for others, without the app's own __new__().
+    plain = next(each for each in kind.__mro__ if each.__module__ == "builtins")
+    answered: RequestError = plain.__new__(kind, *error.args)
     vars(answered).update(vars(error))
     answered.response = make_response(render_error(error))
-    return answered
+    answered.__cause__, answered.__context__ = error.__cause__, error.__context__
+    answered.__suppress_context__ = error.__suppress_context__
+    return answered.with_traceback(error.__traceback__)
 
 
 @cache
 def _passed_over(kind: type[RequestError]) -> type[RequestError]:
     """Return a class of the same errors, which Flask answers as they are, without any handler."""
-    if issubclass(kind, RoutingException):
-        return kind
     return type(kind.__name__, (kind, RoutingException), {"__module__": kind.__module__})
 
 

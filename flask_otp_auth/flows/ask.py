@@ -5,7 +5,7 @@ time or error tells who has an account.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -65,7 +65,7 @@ class Asker:
     budgets: Budgets
     outbox: Outbox
     emit: Emit
-    gates: Iterable[Gate]
+    gates: Sequence[Gate]
     fixed_codes: FixedCodes
 
     def admit(self, scope: Scope, settings: Settings, caller: Caller) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sqlalchemy import or_, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from ..core import actors
@@ -60,8 +60,8 @@ class SQLAlchemyActorStore:
         ``lower(column)``, for which the table wants an index. ``False`` compares the column alone.
         By default it is compared so, and ``lower(column)`` once that has found nothing and the
         table is known to have e-mail addresses in mixed case: it is looked through for them at
-        most once an hour. But for ``False``, addresses with blanks around them or with a domain in
-        letters that are not ASCII are found alike, as are phone numbers with spaces and such.
+        most once an hour. But for ``False``, addresses with a blank beside them or a domain that is
+        not ASCII are found alike, as are phone numbers with spaces and such.
     :param is_active: tells who may sign in: ``lambda row: not row.disabled``; by default the
         model's ``is_active``. The identifiers of others are still taken.
     :param is_deleted: tells which rows count as deleted: ``lambda row: row.deleted_at is not
@@ -113,10 +113,10 @@ class SQLAlchemyActorStore:
 
         :raises AmbiguousActor: if more than one row has it.
         """
-        with self._reading() as read:
+        with self._reading() as (session, read):
             found = self._with_identifier(read, identifier, self._condition(identifier))
             if not found and self._ignore_case is not False:
-                found = self._spelt_otherwise(read, identifier)
+                found = self._spelt_otherwise(session, read, identifier)
             self._look_at_ids(found)
         return _only(found)
 
@@ -130,7 +130,7 @@ class SQLAlchemyActorStore:
             wanted = python_type(column)(actor_id)
         except (ValueError, ArithmeticError):  # a Decimal raises the other
             return None
-        with self._reading() as read:
+        with self._reading() as (_, read):
             found = self._rows(
                 read, column == wanted, lambda row: str(getattr(row, self._key)) == actor_id
             )
@@ -173,12 +173,12 @@ class SQLAlchemyActorStore:
             return sum(not all(map(self._is_canonical, row)) for row in session.execute(query))
 
     @contextmanager
-    def _reading(self) -> Iterator[Read]:
+    def _reading(self) -> Iterator[tuple[Session, Read]]:
         with self._open() as session, _transaction(session) as begun:
             # What an earlier transaction has loaded may be out of date. No pending change is lost:
             # there would be a transaction already.
             options = {"populate_existing": begun}
-            yield lambda query: session.scalars(query, execution_options=options)
+            yield session, lambda query: session.scalars(query, execution_options=options)
 
     @cached_property  # at the first use: other models may be still to come
     def _spellings(self) -> Spellings:
@@ -201,12 +201,15 @@ class SQLAlchemyActorStore:
             lambda row: any(self._same(getattr(row, n), identifier) for n in self._identifiers),
         )
 
-    def _spelt_otherwise(self, read: Read, identifier: str) -> list[Any]:
+    def _spelt_otherwise(self, session: Session, read: Read, identifier: str) -> list[Any]:
         for condition in self._spellings.conditions(read, identifier):
-            # What the database's encoding has no letters for can't be there.
-            with suppress(UnicodeEncodeError):
-                if found := self._with_identifier(read, identifier, condition):
-                    return found
+            if found := self._with_identifier(read, identifier, condition):
+                return found
+        foreign = self._spellings.in_other_letters(identifier)
+        if foreign is not None:
+            # The database may lack the letters; PostgreSQL would end the app's transaction for it.
+            with suppress(UnicodeEncodeError, DataError), session.connection().begin_nested():
+                return self._with_identifier(read, identifier, foreign)
         return []
 
     def _look_at_ids(self, rows: list[Any]) -> None:

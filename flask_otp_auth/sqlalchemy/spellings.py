@@ -17,11 +17,12 @@ from ..core.identifiers import is_phone
 RECHECK_INTERVAL = 3600
 
 #: What comes along when a table is filled from a file, before and after an identifier.
-_BEFORE = ("", " ", "\t", "\xa0")
-_AFTER = ("", " ", "\t", "\n", "\r", "\r\n", "\xa0")
+_BEFORE = ("", " ", "\t")
+_AFTER = ("", " ", "\t", "\n", "\r", "\r\n")
 
 #: What people put between the digits of a phone number.
 _SEPARATORS = " -./()"
+_LINE_ENDS = "\t\r\n"
 
 #: Last digits of a phone number that are looked for: few numbers share them, and no country's way
 #: to dial a number at home changes them.
@@ -80,19 +81,27 @@ class Spellings:
             yield from self._of_phone(read, identifier)
 
     def _of_email(self, read: Read, identifier: str) -> Iterator[ColumnElement[bool]]:
-        columns, typed = self._columns, _as_typed(identifier)
-        mixed = self._ignore_case or self._look(read, "emails", _in_mixed_case)
-        if mixed and not self._ignore_case:
-            yield or_(*lower_conditions(columns, identifier))
-        if mixed:
-            columns = [func.lower(column) for column in columns]
-        yield _are_in(columns, [*typed, *_with_blanks(identifier, *typed)])
+        if not self._ignore_case and self._look(read, "emails", _in_mixed_case):
+            yield or_(*lower_conditions(self._columns, identifier))
+        yield _are_in(self._emails(), _with_blanks(identifier))
 
     def _of_phone(self, read: Read, identifier: str) -> Iterator[ColumnElement[bool]]:
         if self._look(read, "phones", _is_odd_phone):
             ending = identifier[-_LAST_DIGITS:]
-            yield or_(*(_digits(column).endswith(ending) for column in self._columns))
+            columns = [_without(_SEPARATORS + _LINE_ENDS, each) for each in self._columns]
+            yield or_(*(column.endswith(ending) for column in columns))
         yield _are_in(self._columns, [*_former(identifier), *_with_blanks(identifier)])
+
+    def in_other_letters(self, identifier: str) -> ColumnElement[bool] | None:
+        """Return the condition of rows with a domain in letters that are not ASCII, if its domain
+        stands for such letters. The database may not have them.
+        """
+        typed = _as_typed(identifier) if self._columns else []
+        return _are_in(self._emails(), [*typed, *_with_blanks(*typed)]) if typed else None
+
+    def _emails(self) -> list[Any]:
+        any_case = self._ignore_case or self._found.get("emails")
+        return [func.lower(each) if any_case else each for each in self._columns]
 
     def _look(self, read: Read, kind: str, is_other: Callable[[Any], ColumnElement[bool]]) -> bool:
         """Tell whether there are other spellings of a kind."""
@@ -183,5 +192,9 @@ def _is_odd_phone(column: Any) -> ColumnElement[bool]:
 
 
 def _digits(column: Any) -> Any:
+    return _without(_SEPARATORS, column)
+
+
+def _without(characters: str, column: Any) -> Any:
     text: Any = _Searchable(column)
-    return reduce(lambda text, character: func.replace(text, character, ""), _SEPARATORS, text)
+    return reduce(lambda text, character: func.replace(text, character, ""), characters, text)

@@ -1,6 +1,6 @@
 """Puts the parts of one app together; the one place that knows them all."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -49,7 +49,7 @@ from .checks import OwnCheck
 from .delivery import Delivery, Executor
 from .flow_cookies import FlowCookies
 from .limits import AddressNotice
-from .page_parts import AppPageParts
+from .page_parts import PageParts
 from .signalling import Signaller
 from .state import State
 from .storages import Storages
@@ -59,7 +59,7 @@ S = TypeVar("S", ActorTypeSpec, OwnPurposeSpec)
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Registered:
-    """What an app's code has registered on its extension; may grow.
+    """What an app's code has registered on its extension; mappings and lists may grow.
 
     :ivar own_claims: returns the app's own claims for an actor.
     :ivar page_parts: forms and variables of pages.
@@ -69,8 +69,8 @@ class Registered:
     actor_types: Mapping[str, ActorTypeSpec]
     purposes: Mapping[str, OwnPurposeSpec]
     own_claims: ClaimsLoader
-    gates: Iterable[Gate]
-    page_parts: AppPageParts
+    gates: Sequence[Gate]
+    page_parts: PageParts
     checks: Mapping[str, OwnCheck]
     cache: BaseCache | Store | None
     limiter: Limiter | None

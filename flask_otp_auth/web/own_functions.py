@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextvars import copy_context
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
@@ -13,7 +14,6 @@ from ..core.store_checks import described
 
 if TYPE_CHECKING:
     from ..core.gates import Asked
-    from ..tokens.drafts import ClaimsLoader
 
 
 def finished(app: Flask, result: Any) -> Any:
@@ -61,16 +61,6 @@ def check_function(function: object, place: str) -> None:
         raise TypeError(f"{place} takes a function, not {function!r}")
 
 
-def own_claims(
-    app: Flask, loaders: Iterable[ClaimsLoader], actor_type: str, actor: Any
-) -> Mapping[str, Any]:
-    """Return the claims that the app's newest loader has for an actor."""
-    claims: Mapping[str, Any] = {}
-    for loader in [*loaders][-1:]:
-        claims = finished(app, loader(actor_type, actor))
-    return claims
-
-
 class OwnGate:
     """Calls a gate of the app's own, and waits for what it raises.
 
@@ -87,12 +77,16 @@ class OwnGate:
     def calls(self, function: Callable[[Asked], Any]) -> bool:
         """Tell whether it is the gate of that very function, or of that object's method.
 
-        Two that are merely equal, by ``__eq__`` of the app's own, are two gates.
+        So is what the same ``def`` has made anew, as in an app factory, if it uses none of the
+        factory's variables. Two that are merely equal are two gates: to drop one would let people
+        through.
         """
-        if inspect.ismethod(function) and inspect.ismethod(self._function):
-            own = self._function
+        own = self._function
+        if inspect.ismethod(function) and inspect.ismethod(own):
             return own.__self__ is function.__self__ and own.__func__ is function.__func__
-        return self._function is function
+        if inspect.isfunction(function) and inspect.isfunction(own):
+            return _parts(own) == _parts(function)
+        return own is function
 
     def __call__(self, asked: Asked) -> None:
         """Return, or raise what refuses."""
@@ -101,3 +95,10 @@ class OwnGate:
             raise TypeError(
                 f"a gate refuses by raising Refused; it must not return {described(answer)}"
             )
+
+
+def _parts(function: FunctionType) -> list[int]:
+    """Return the identities of all that makes a function what it is."""
+    cells = function.__closure__ or ()  # variables: a factory's own are others at each call
+    defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    return [*map(id, (function.__code__, function.__globals__, *cells, *defaults))]

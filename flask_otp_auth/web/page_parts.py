@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from .per_app import OwnFunctions, fixed
 
 if TYPE_CHECKING:
     from ..core.actors import ActorRegistry
@@ -28,7 +26,7 @@ class PageParts:
 
     def __init__(self) -> None:
         self.forms: dict[str, type[Any]] = {}
-        self.contexts: OwnFunctions[PageContext] = OwnFunctions()
+        self.contexts: list[PageContext] = []
 
     def add_form(self, actor_type: str, form: type[Any]) -> None:
         """Register a sign-up form.
@@ -41,19 +39,7 @@ class PageParts:
             )
         self.forms[actor_type] = form
 
-    def of_next_app(self) -> AppPageParts:
-        """Return what counts for the app that is initialised now."""
-        return AppPageParts(fixed(self.forms), self.contexts.of_next_app())
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class AppPageParts:
-    """What is registered for the pages of one app."""
-
-    forms: Mapping[str, type[Any]]
-    contexts: Iterable[PageContext]
-
-    def checked(self, actors: ActorRegistry) -> AppPageParts:
+    def checked(self, actors: ActorRegistry) -> PageParts:
         """Return it, if each store with a sign-up form can create actors.
 
         :raises ConfigError: if one can't.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # guards know the state's type alone: its parts are imported 
     from .checks import OwnCheck
     from .delivery import Delivery
     from .flow_cookies import FlowCookies
-    from .page_parts import AppPageParts
+    from .page_parts import PageParts
     from .storages import Storages
 
 EXTENSION = "otp_auth"
@@ -67,7 +67,7 @@ class State:
     confirmations: Confirmations
     delivery: Delivery
     flow_cookies: FlowCookies
-    page_parts: AppPageParts
+    page_parts: PageParts
     fixed_codes: FixedCodes
     breaker: Breaker
     own_purposes: OwnPurposeRegistry

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fakes import ADA, BOB, Api, SignalRecorder
+from fakes import ADA, BOB, Api, Customers, SignalRecorder
 from flask import Flask, Response, request
 
 from flask_otp_auth import OTPAuth, Refused
@@ -67,6 +67,27 @@ def test_one_that_each_call_of_an_app_factory_registers_is_asked_once(
     otp_auth.before_code(gate.__call__)
     Api(make_app(otp_auth).test_client()).generate(proof="human")
     assert len(gate.asked) == 2  # the object, and its method
+
+
+def test_so_is_one_that_each_call_makes_anew(make_app, customers: Customers) -> None:
+    """But where it uses the factory's own variables all are asked, or some would be passed by."""
+    otp_auth, asked = OTPAuth(), []
+
+    def create_app(name: str) -> Flask:
+        @otp_auth.before_code
+        def plain(_: Asked) -> None:
+            asked.append("plain")
+
+        @otp_auth.before_code
+        def own(_: Asked) -> None:
+            asked.append(name)
+
+        otp_auth.add_actor_type("customer", customers)
+        return make_app(otp_auth)
+
+    for app in [create_app("first"), create_app("second")]:
+        Api(app.test_client()).generate()
+    assert asked == ["plain", "first", "second"] * 2
 
 
 def test_two_that_are_equal_are_both_asked(make_app, otp_auth: OTPAuth) -> None:

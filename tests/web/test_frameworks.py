@@ -33,6 +33,9 @@ CONFIRMED = (otp_required("transfer", to=lambda actor: actor.email), token_requi
 class Late(Refused):
     """An error of the app's own, whose class wants other arguments."""
 
+    def __new__(cls, *, minutes: int) -> "Late":
+        return super().__new__(cls)
+
     def __init__(self, *, minutes: int) -> None:
         super().__init__(f"In {minutes} minutes.")
 
