@@ -46,9 +46,9 @@ def slowest_place(slow: Callable[[], object], fast: Callable[[], object]) -> str
     except ValueError:  # another profiler is at work
         return ""
     more = {place: spent[place] - base.get(place, 0.0) for place in spent}
-    if not more:
+    most = max(more.values(), default=0.0)
+    if most <= 0:  # what made the difference has not come again
         return ""
-    most = max(more.values())
     # The innermost one that has most of it: those around it have the same, and their own.
     return min((place for place in more if more[place] > most * 0.8), key=lambda p: spent[p])
 

@@ -348,6 +348,14 @@ class TestComparing:
     def test_what_is_not_in_the_apps_code_has_no_place(self) -> None:
         assert slowest_place(list, list) == ""
 
+    @pytest.mark.usefixtures("stopwatch")
+    def test_nor_has_a_difference_that_does_not_come_again(self) -> None:
+        def rest(seconds: int) -> Callable[[], None]:
+            return lambda: time.sleep(seconds)
+
+        assert "<lambda> (test_odd_apps.py:" in slowest_place(rest(2), rest(1))
+        assert slowest_place(rest(1), rest(2)) == ""
+
     def test_what_is_seen_once_is_chance(self) -> None:
         app, asked = shop(), count()
 
