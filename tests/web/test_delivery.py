@@ -389,24 +389,22 @@ class TestInline:
         assert "sign_up= need nothing of the request" in shop.log.text
 
     @pytest.mark.parametrize(
-        "use", [lambda: current_app.mailer, lambda: SimpleNamespace().mailer], ids=["app", "own"]
+        ("fail", "error"),
+        [
+            (lambda: current_app.mailer, "AttributeError"),
+            (lambda: SimpleNamespace().mailer, "AttributeError"),
+            (in_a_circle, "ConnectionError"),
+            (instead_of_the_request, "ConnectionError"),
+        ],
+        ids=["app", "own", "circle", "instead"],
     )
-    def test_one_that_lacks_something_else_is_not(
-        self, shop: Shop, use: Callable[[], object]
-    ) -> None:
-        shop.on(signals.otp_generated, lambda sender, **_: use())
-        shop.deliver_inline()
-        assert "raised AttributeError" in shop.log.text
-        assert "request context" not in shop.log.text
-
-    @pytest.mark.parametrize("fail", [in_a_circle, instead_of_the_request])
-    def test_nor_is_one_that_has_failed_for_another_reason(
-        self, shop: Shop, fail: Callable[[], None]
+    def test_one_that_fails_for_another_reason_is_not(
+        self, shop: Shop, fail: Callable[[], object], error: str
     ) -> None:
         """Errors may be chained in a circle, which has no end."""
         shop.on(signals.otp_generated, lambda sender, **_: fail())
         shop.deliver_inline()
-        assert "raised ConnectionError" in shop.log.text
+        assert f"raised {error}" in shop.log.text
         assert "request context" not in shop.log.text
 
     def test_an_outage_is_the_callers_503(self, shop: Shop) -> None:
